@@ -1,0 +1,3 @@
+//! Init process of the embedded sandbox.
+
+fn main() {}
