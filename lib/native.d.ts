@@ -16,7 +16,8 @@ export interface NativeProvider { readonly __provider: unique symbol }
 /** Opaque handle of an open sandbox. */
 export interface NativeSandbox { readonly __sandbox: unique symbol }
 
-/** Kinds of frames. Payloads: JSON for DONE, FAIL and EVENT; text for the others; `""` is "no session". */
+/** Kinds of frames. Payloads: JSON for DONE, FAIL and EVENT; text for the others. SESSION says that
+ * the session id may have changed and carries the current one as of delivery; `""` is "no session". */
 export const enum FrameKind {
   DONE = 0,
   FAIL = 1,

@@ -235,6 +235,8 @@ pub enum Action {
         op: OpId,
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the [`Action::Open`] that made the sandbox.
+        sandbox: Ticket,
         /// What to run.
         command: Box<Command>,
         /// Files to put in place before it starts: absolute path inside (may begin with `$HOME/`), content.
@@ -253,30 +255,43 @@ pub enum Action {
     Close {
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the [`Action::Open`] that made the sandbox.
+        sandbox: Ticket,
     },
     /// Freeze the sandbox.
     Pause {
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the [`Action::Open`] that made the sandbox.
+        sandbox: Ticket,
     },
     /// Thaw the sandbox.
     Thaw {
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the [`Action::Open`] that made the sandbox.
+        sandbox: Ticket,
     },
     /// Ask for the name of a port.
     Host {
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the [`Action::Open`] that made the sandbox.
+        sandbox: Ticket,
         /// Which call it is for.
         op: OpId,
         /// The port.
         port: Value,
     },
     /// Drop the sandbox without killing it (a switch to another session, a dispose of a persistent one).
-    Release,
+    Release {
+        /// Ticket of the [`Action::Open`] that made the sandbox.
+        sandbox: Ticket,
+    },
     /// Store this with the sandbox, so that another process finds it in [`Opened::record`].
     Remember {
+        /// Ticket of the [`Action::Open`] that made the sandbox.
+        sandbox: Ticket,
         /// JSON of the session record.
         record: String,
     },
