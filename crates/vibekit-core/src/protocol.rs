@@ -213,10 +213,14 @@ pub enum Channel {
 }
 
 /// What the machine wants done. Actions are carried out in order.
+///
+/// A driver keeps its sandboxes in a map from the ticket of the [`Action::Open`] that made them; `sandbox` in an
+/// action is that ticket. There is one entry nearly always. A second one exists only while calls that began before
+/// a switch of sessions finish in the sandbox they began in, and while an answer that came too late is being closed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Action {
-    /// Create a sandbox, or resume one. At most one is alive per machine.
+    /// Create a sandbox, or resume one. At most one per machine takes new work.
     Open {
         /// Answer with it.
         ticket: Ticket,
@@ -235,6 +239,8 @@ pub enum Action {
         op: OpId,
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the `Open` that made the sandbox.
+        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
         /// What to run.
@@ -255,6 +261,8 @@ pub enum Action {
     Close {
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the `Open` that made the sandbox.
+        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
     },
@@ -262,6 +270,8 @@ pub enum Action {
     Pause {
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the `Open` that made the sandbox.
+        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
     },
@@ -269,6 +279,8 @@ pub enum Action {
     Thaw {
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the `Open` that made the sandbox.
+        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
     },
@@ -276,6 +288,8 @@ pub enum Action {
     Host {
         /// Answer with it.
         ticket: Ticket,
+        /// Ticket of the `Open` that made the sandbox.
+        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
         /// Which call it is for.
@@ -290,6 +304,8 @@ pub enum Action {
     },
     /// Store this with the sandbox, so that another process finds it in [`Opened::record`].
     Remember {
+        /// Ticket of the `Open` that made the sandbox.
+        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
         /// JSON of the session record.
