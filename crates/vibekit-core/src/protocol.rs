@@ -239,8 +239,6 @@ pub enum Action {
         op: OpId,
         /// Answer with it.
         ticket: Ticket,
-        /// Ticket of the `Open` that made the sandbox.
-        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
         /// What to run.
@@ -261,8 +259,6 @@ pub enum Action {
     Close {
         /// Answer with it.
         ticket: Ticket,
-        /// Ticket of the `Open` that made the sandbox.
-        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
     },
@@ -270,8 +266,6 @@ pub enum Action {
     Pause {
         /// Answer with it.
         ticket: Ticket,
-        /// Ticket of the `Open` that made the sandbox.
-        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
     },
@@ -279,8 +273,6 @@ pub enum Action {
     Thaw {
         /// Answer with it.
         ticket: Ticket,
-        /// Ticket of the `Open` that made the sandbox.
-        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
     },
@@ -288,8 +280,6 @@ pub enum Action {
     Host {
         /// Answer with it.
         ticket: Ticket,
-        /// Ticket of the `Open` that made the sandbox.
-        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
         /// Which call it is for.
@@ -304,8 +294,6 @@ pub enum Action {
     },
     /// Store this with the sandbox, so that another process finds it in [`Opened::record`].
     Remember {
-        /// Ticket of the `Open` that made the sandbox.
-        sandbox: Ticket,
         /// Ticket of the [`Action::Open`] that made the sandbox.
         sandbox: Ticket,
         /// JSON of the session record.
