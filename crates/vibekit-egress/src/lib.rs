@@ -1,1 +1,28 @@
-//! See the crate description in Cargo.toml.
+//! Network policy and egress proxy of the embedded sandbox.
+//!
+//! The sandbox has a network namespace of its own in which every address routes to itself. Its init opens listening
+//! sockets there and hands them to the host process, where a [`Gateway`] accepts on them: whatever a program inside
+//! connects to arrives here, with the original destination as the local address of the accepted connection. The
+//! [`Policy`] decides, the gateway forwards. When the gateway is gone nobody accepts, so nothing gets out.
+//!
+//! The crate stands alone: it knows nothing of sandboxes, agents or sessions.
+
+mod denial;
+mod dial;
+mod gateway;
+mod policy;
+mod upstream;
+
+pub use denial::{Denial, Reason, Via};
+pub use dial::{Resolver, SystemResolver};
+pub use gateway::{Counters, Gateway, Limits, Listeners, Settings};
+pub use policy::{Network, Policy, PolicyError};
+pub use upstream::UpstreamProxy;
+
+/// Port of the DNS sockets inside the sandbox (UDP and TCP).
+pub const DNS_PORT: u16 = 53;
+/// Port of the HTTP proxy inside the sandbox. It is a proxy for connections to a loopback address; a connection to
+/// any other address on this port is treated like one on a captured port.
+pub const PROXY_PORT: u16 = 3128;
+/// Port of the SOCKS5 proxy inside the sandbox. The same remark as for [`PROXY_PORT`] holds.
+pub const SOCKS_PORT: u16 = 1080;
