@@ -7,10 +7,14 @@
 //!
 //! The crate stands alone: it knows nothing of sandboxes, agents or sessions.
 
+pub mod addr;
 mod denial;
 mod dial;
 mod gateway;
+pub mod host;
+mod interfaces;
 mod policy;
+mod rule;
 mod upstream;
 
 pub use denial::{Denial, Reason, Via};
