@@ -1,0 +1,14 @@
+'use strict'
+
+module.exports = {
+  roots: ['<rootDir>/__test__'],
+  testMatch: ['**/*.test.js'],
+  // The five real agents are installed and run by `npm run test:agents`.
+  testPathIgnorePatterns: process.env.VIBEKIT_TEST_AGENTS ? [] : ['/__test__/agents/'],
+  testEnvironment: 'node',
+  testTimeout: 30_000,
+  // Tests load the package by its name, as users do; no transformation, what is in the files is what runs.
+  transform: {},
+  watchman: false,
+  setupFiles: ['<rootDir>/__test__/support/setup.js'],
+}

@@ -1,0 +1,329 @@
+'use strict'
+
+const { EventEmitter } = require('node:events')
+const { native } = require('./loader')
+const { setupOf } = require('./setup')
+const { ProviderDriver } = require('./drive')
+const { nativeDriver, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION } = require('./operation')
+const { revive, wrong } = require('./errors')
+const parse = require('./arguments')
+
+const DEPRECATED =
+  '⚠️  generateCode() is deprecated and will be removed in a future version. ' +
+  'Please use executeCommand() instead for better flexibility and control.'
+
+/**
+ * Where an object keeps its state: a property that does not show up in listings, comparisons and logs, and unlike a
+ * `#private` one works through proxies.
+ */
+const kState = Symbol('state')
+const kOwner = Symbol('owner')
+
+/**
+ * @typedef {object} State
+ * @property {boolean} fluent made without a configuration
+ * @property {unknown} config what the constructor got
+ * @property {boolean} ready the agent was found usable; `session` holds
+ * @property {string | null} session
+ * @property {{ call: (parsed: import('./arguments').Parsed, deliver: import('./operation').Deliver) => Promise<any> } | undefined} driver made by the first call that works
+ */
+
+/** @param {VibeKit} vibeKit @returns {State} */
+const stateOf = (vibeKit) => /** @type {any} */ (vibeKit)[kState]
+
+class VibeKit extends EventEmitter {
+  /** @param {unknown} [config] */
+  constructor(config) {
+    super()
+    // A platform without a binary is reported where the program starts, not at the first call. Nothing else is done here.
+    native()
+    /** @type {import('./setup').Options} */
+    this.options = {}
+    /** @type {Agent | undefined} */
+    this.agent = undefined
+    /** @type {State} */
+    const state = { fluent: config === undefined, config, ready: false, session: null, driver: undefined }
+    Object.defineProperty(this, kState, { value: state })
+  }
+
+  // The setters store and check nothing; what they set is read by the first call that needs it, and not after.
+
+  /** @param {unknown} agent @returns {this} */
+  withAgent(agent) {
+    return configure(this, 'agent', agent)
+  }
+
+  /** @param {unknown} provider @returns {this} */
+  withSandbox(provider) {
+    return configure(this, 'sandbox', provider)
+  }
+
+  /** @param {unknown} path @returns {this} */
+  withWorkingDirectory(path) {
+    return configure(this, 'workingDirectory', path)
+  }
+
+  /** @param {unknown} secrets @returns {this} */
+  withSecrets(secrets) {
+    return configure(this, 'secrets', secrets)
+  }
+
+  /** @param {unknown} sandboxId @returns {this} */
+  withSession(sandboxId) {
+    return configure(this, 'sandboxId', sandboxId)
+  }
+
+  /**
+   * The session id is kept here, by the frames that change it, so nothing has to be asked.
+   * @returns {Promise<string | null>}
+   */
+  async getSession() {
+    const state = stateOf(this)
+    if (!state.ready) checkSession(this)
+    return state.session
+  }
+
+  /** @param {unknown} sessionId @param {unknown} [options] @returns {Promise<void>} */
+  async setSession(sessionId, options) {
+    const state = stateOf(this)
+    if (!state.ready) checkSession(this)
+    const hint = 'Pass the id getSession() gave.'
+    const id = parse.text('sessionId', sessionId, hint)
+    if (id === '') throw revive(wrong('INVALID_ARGUMENT', 'sessionId', 'must not be empty', hint))
+    if (!state.driver) {
+      this.options.sandboxId = id
+      state.session = id
+      return
+    }
+    // Effective at once, also for a caller that does not wait.
+    const former = state.session
+    state.session = id
+    try {
+      await simple(this, { call: 'setSession', id }, options)
+    } catch (error) {
+      if (state.session === id) state.session = former
+      throw error
+    }
+  }
+
+  /** @param {unknown[]} parameters @returns {Promise<any>} */
+  async generateCode(...parameters) {
+    const driver = work(this)
+    const parsed = parse.generateCode(parameters)
+    // eslint-disable-next-line no-console -- upstream's warning, the only thing this library ever prints
+    if (stateOf(this).fluent && !process.env.VIBEKIT_NO_DEPRECATION) console.warn(DEPRECATED)
+    return driver.call(parsed, delivery(this, parsed.extras.callbacks))
+  }
+
+  /** @param {unknown} [options] @returns {Promise<any>} */
+  async runTests(options) {
+    const driver = work(this)
+    const prompt = 'Install dependencies and run tests'
+    const parsed = parse.generateCode([{ ...parse.optionsOf('runTests', options), prompt, mode: 'code' }])
+    return driver.call(parsed, delivery(this, parsed.extras.callbacks))
+  }
+
+  /** @param {unknown} command @param {unknown} [options] @returns {Promise<any>} */
+  async executeCommand(command, options) {
+    const driver = work(this)
+    const parsed = parse.executeCommand(command, options)
+    return driver.call(parsed, delivery(this, parsed.extras.callbacks))
+  }
+
+  /** @param {unknown} [options] @returns {Promise<void>} */
+  async kill(options) {
+    if (hasWork(this)) await simple(this, { call: 'kill' }, options)
+  }
+
+  /** @param {unknown} [options] @returns {Promise<void>} */
+  async pause(options) {
+    if (hasWork(this)) await simple(this, { call: 'pause' }, options)
+  }
+
+  /** @param {unknown} [options] @returns {Promise<void>} */
+  async resume(options) {
+    if (hasWork(this)) await simple(this, { call: 'resume' }, options)
+  }
+
+  /** @param {unknown} port @param {unknown} [options] @returns {Promise<string>} */
+  async getHost(port, options) {
+    return simple(this, { call: 'getHost', port }, options)
+  }
+
+  /**
+   * Stops what runs and lets go of the session, which another process may then take; an ephemeral one ends.
+   * @returns {Promise<void>}
+   */
+  async dispose() {
+    if (stateOf(this).driver) await simple(this, { call: 'dispose' })
+  }
+}
+
+// Missing in the realms some test runners make on older versions of Node.js.
+if (Symbol.asyncDispose) {
+  Object.defineProperty(VibeKit.prototype, Symbol.asyncDispose, {
+    value: VibeKit.prototype.dispose,
+    configurable: true,
+    writable: true,
+  })
+}
+
+/** @param {Agent} agent @returns {VibeKit} */
+const ownerOf = (agent) => /** @type {any} */ (agent)[kOwner]
+
+/** The agent of an object, as upstream lets users see it once the first call has made it. */
+class Agent {
+  /** @param {VibeKit} vibeKit */
+  constructor(vibeKit) {
+    Object.defineProperty(this, kOwner, { value: vibeKit })
+  }
+
+  async getSession() {
+    return ownerOf(this).getSession()
+  }
+
+  /** @param {unknown} sessionId */
+  async setSession(sessionId) {
+    return ownerOf(this).setSession(sessionId)
+  }
+
+  /** @param {unknown} command @param {unknown} [options] */
+  async executeCommand(command, options) {
+    return ownerOf(this).executeCommand(command, options)
+  }
+
+  /** @param {unknown} port */
+  async getHost(port) {
+    return ownerOf(this).getHost(port)
+  }
+
+  async killSandbox() {
+    return ownerOf(this).kill()
+  }
+
+  async pauseSandbox() {
+    return ownerOf(this).pause()
+  }
+
+  async resumeSandbox() {
+    return ownerOf(this).resume()
+  }
+}
+
+/**
+ * @template {VibeKit} T
+ * @param {T} vibeKit @param {keyof import('./setup').Options} field @param {unknown} value
+ * @returns {T}
+ */
+function configure(vibeKit, field, value) {
+  vibeKit.options[field] = value
+  const state = stateOf(vibeKit)
+  if (!state.driver) state.ready = false
+  return vibeKit
+}
+
+/**
+ * Reads what was configured. Something in it that is no plain data counts like anything else that is wrong with it.
+ * @param {VibeKit} vibeKit
+ */
+function setup(vibeKit) {
+  const { fluent, config } = stateOf(vibeKit)
+  try {
+    return setupOf(fluent, config, vibeKit.options)
+  } catch (cause) {
+    if (fluent) throw cause
+    const failure = { code: 'AGENT_NOT_INITIALIZED', message: 'Agent not initialized', retryable: false }
+    const error = revive(failure)
+    Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true })
+    throw error
+  }
+}
+
+/** Throws if the session may not be used yet. @param {VibeKit} vibeKit */
+function checkSession(vibeKit) {
+  const state = stateOf(vibeKit)
+  const { json, sessionId } = setup(vibeKit)
+  const failure = native().check(json, 'session')
+  if (failure !== null) throw revive(JSON.parse(failure))
+  state.session = sessionId
+  state.ready = true
+}
+
+/**
+ * The driver, made by the first call that works. A setup that cannot work is looked at again by the next one.
+ * @param {VibeKit} vibeKit
+ */
+function work(vibeKit) {
+  const state = stateOf(vibeKit)
+  if (state.driver) return state.driver
+  const addon = native()
+  const { json, sandbox, provider, secrets, sessionId } = setup(vibeKit)
+  const failure = addon.check(json, 'work')
+  if (failure !== null) throw revive(JSON.parse(failure))
+  const machine = addon.machine(json, provider)
+  if (typeof machine === 'string') throw revive(JSON.parse(machine))
+  const javascript = provider === null && sandbox !== undefined && sandbox !== null
+  state.driver = javascript
+    ? new ProviderDriver(addon, machine, sandbox, secrets, (id) => (state.session = id))
+    : nativeDriver(addon, machine)
+  state.session = sessionId
+  state.ready = true
+  vibeKit.agent = new Agent(vibeKit)
+  return state.driver
+}
+
+/**
+ * Whether there is anything to kill, pause or resume. A fluent object that nothing was done with has nothing, and says so
+ * without an error even if it could not work.
+ * @param {VibeKit} vibeKit
+ */
+function hasWork(vibeKit) {
+  const { driver, fluent } = stateOf(vibeKit)
+  const { agent, sandbox, sandboxId } = vibeKit.options
+  return driver !== undefined || !fluent || Boolean(agent && sandbox && sandboxId)
+}
+
+/**
+ * A call without output of its own.
+ * @param {VibeKit} vibeKit @param {Record<string, unknown>} request @param {unknown} [options]
+ */
+async function simple(vibeKit, request, options) {
+  const driver = work(vibeKit)
+  const signal = parse.signalOf(parse.optionsOf(String(request.call), options).signal)
+  return driver.call({ request, extras: { signal } }, delivery(vibeKit))
+}
+
+/**
+ * Where the deliveries of one call go.
+ * @param {VibeKit} vibeKit
+ * @param {import('./arguments').Callbacks} [callbacks]
+ * @returns {import('./operation').Deliver}
+ */
+function delivery(vibeKit, callbacks) {
+  return (kind, text) => {
+    switch (kind) {
+      case STDOUT:
+        vibeKit.emit('stdout', text)
+        return
+      case STDERR:
+        vibeKit.emit('stderr', text)
+        return
+      case UPDATE:
+        vibeKit.emit('update', text)
+        callbacks?.onUpdate?.(text)
+        return
+      case ERROR:
+        // An emitter throws for an `error` nobody listens to; the rejection says it anyway.
+        if (vibeKit.listenerCount('error') > 0) vibeKit.emit('error', text)
+        callbacks?.onError?.(text)
+        return
+      case EVENT:
+        if (vibeKit.listenerCount('event') > 0) vibeKit.emit('event', JSON.parse(text))
+        return
+      case SESSION:
+        stateOf(vibeKit).session = text === '' ? null : text
+    }
+  }
+}
+
+module.exports = { VibeKit }
