@@ -14,10 +14,18 @@
 
 pub mod agents;
 pub mod command;
+pub mod config;
 pub mod error;
 pub mod event;
+pub mod machine;
 pub mod protocol;
+pub mod session;
+pub mod stream;
+pub mod text;
+mod turn;
 
+pub use config::Setup;
 pub use command::{Command, Exit, Invocation, Program, Stdin, Stopped, Stream};
 pub use error::{Admitted, Code, Error, Result};
+pub use machine::Machine;
 pub use protocol::{Action, Call, Input};

@@ -1,0 +1,109 @@
+//! `environment`: which provider, and whether it has its credential.
+
+use serde_json::{Map, Value};
+
+use super::read::{text, truthy, wrong_type};
+use crate::{Code, Error, Result};
+
+/// Names this version can open natively.
+pub const OPENABLE: [&str; 1] = ["local"];
+
+/// The chosen provider and the options the user gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Environment {
+    /// `northflank`, `daytona`, `e2b`, `docker` or `local`.
+    pub name: &'static str,
+    /// The object under that name; an empty object for `true`.
+    pub options: Value,
+}
+
+/// In order of precedence: the first that is there wins, the others are ignored.
+/// With each, the environment variables its key may come from.
+const PROVIDERS: [(&str, &[&str]); 5] = [
+    ("northflank", &["NORTHFLANK_API_KEY", "NORTHFLANK_API_TOKEN"]),
+    ("daytona", &["DAYTONA_API_KEY"]),
+    ("e2b", &["E2B_API_KEY"]),
+    ("docker", &[]),
+    ("local", &[]),
+];
+
+const REMEDY: &str = "Set environment to one of { local: {} }, { e2b: { apiKey } }, { daytona: { apiKey } }, \
+                      { northflank: { apiKey, projectId } } or { docker: {} }.";
+
+impl Environment {
+    /// Chooses and checks. `lookup` gives host environment variables.
+    pub(super) fn parse(value: Option<&Value>, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let environment = match value {
+            Some(Value::Object(environment)) => environment,
+            None | Some(Value::Null | Value::String(_)) => return Err(none_found()),
+            Some(other) => return Err(wrong_type("environment", other, REMEDY)),
+        };
+        let chosen = PROVIDERS.iter().find_map(|(name, keys)| {
+            let value = environment.get(*name).filter(|value| truthy(value))?;
+            Some((*name, *keys, value))
+        });
+        let Some((name, keys, value)) = chosen else {
+            return Err(none_found());
+        };
+        let path = format!("environment.{name}");
+        let empty = Map::new();
+        let options = match value {
+            Value::Object(options) => options,
+            Value::Bool(true) => &empty,
+            other => return Err(wrong_type(&path, other, "Give it as an object; {} takes all defaults.")),
+        };
+        if !keys.is_empty() {
+            let remedy = format!(
+                "Set {path}.apiKey, or the environment variable {}.",
+                keys.join(" or ")
+            );
+            let given = text(options, &path, "apiKey", &remedy)?;
+            let found = given.or_else(|| {
+                keys.iter()
+                    .find_map(|key| lookup(key).filter(|value| !value.is_empty()))
+            });
+            if found.is_none() {
+                return Err(Error::invalid(format!("{path}.apiKey"), "is missing", remedy));
+            }
+        }
+        Ok(Self {
+            name,
+            options: Value::Object(options.clone()),
+        })
+    }
+
+    /// Whether this version has a native provider of that name.
+    ///
+    /// # Errors
+    ///
+    /// `UNSUPPORTED`, saying which names it has.
+    pub fn check_openable(&self) -> Result<()> {
+        if OPENABLE.contains(&self.name) {
+            return Ok(());
+        }
+        let field = format!("environment.{}", self.name);
+        let can: Vec<_> = OPENABLE
+            .iter()
+            .map(|name| format!("environment.{name}"))
+            .collect();
+        Err(Error::new(
+            Code::Unsupported,
+            format!(
+                "{field} cannot be opened by this version. It can open: {}.",
+                can.join(", ")
+            ),
+        )
+        .with_field(field)
+        .with_hint("Use environment: { local: {} }, or pass the provider's own package to withSandbox()."))
+    }
+}
+
+/// Upstream's sentence for every way of not having one.
+fn none_found() -> Error {
+    Error::new(
+        Code::InvalidArgument,
+        "No sandbox configuration found in environment config",
+    )
+    .with_field("environment")
+    .with_hint(REMEDY)
+}

@@ -1,0 +1,154 @@
+//! The hot path: output of runs on its way to listeners.
+
+use super::{Kind, Machine};
+use crate::Stream;
+use crate::protocol::{Channel, Emission, OpId, Ticket};
+use crate::stream::{Compat, Live, Utf8};
+
+/// What output of a run goes through.
+pub(super) enum Feed {
+    /// Helper commands: nobody listens.
+    Deaf,
+    /// Native providers.
+    Live(Box<[Pipe; 2]>),
+    /// JavaScript providers.
+    Compat(Box<[Compat<u16>; 2]>),
+}
+
+#[derive(Default)]
+pub(super) struct Pipe {
+    utf8: Utf8,
+    live: Live,
+}
+
+impl Feed {
+    pub(super) fn live() -> Self {
+        Self::Live(Box::default())
+    }
+
+    pub(super) fn compat() -> Self {
+        Self::Compat(Box::default())
+    }
+}
+
+fn index(stream: Stream) -> usize {
+    match stream {
+        Stream::Stdout => 0,
+        Stream::Stderr => 1,
+    }
+}
+
+fn spread<T: Clone>(channels: &[Channel], text: T, out: &mut Vec<Emission<T>>) {
+    let Some((&last, rest)) = channels.split_last() else { return };
+    for &channel in rest {
+        out.push(Emission {
+            channel,
+            text: text.clone(),
+        });
+    }
+    out.push(Emission { channel: last, text });
+}
+
+impl Machine {
+    /// Takes a chunk of a run's output and appends what is to be delivered because of it. Chunks of runs that are
+    /// unknown or over give nothing.
+    pub fn output(
+        &mut self,
+        now_ms: u64,
+        ticket: Ticket,
+        stream: Stream,
+        chunk: &[u8],
+        out: &mut Vec<Emission>,
+    ) {
+        self.now = self.now.max(now_ms);
+        let now = self.now;
+        let Some(op) = self.runs.get(&ticket).and_then(|op| self.ops.get_mut(op)) else { return };
+        let Kind::Work(work) = &mut op.kind else { return };
+        let slot = op.slot.and_then(|slot| self.slots.get_mut(&slot));
+        let channels = match stream {
+            Stream::Stdout => work.voice.messages,
+            Stream::Stderr => work.voice.stderr,
+        };
+        let Some(run) = &mut work.run else { return };
+        match &mut run.feed {
+            Feed::Deaf => {}
+            Feed::Live(pipes) => {
+                let pipe = &mut pipes[index(stream)];
+                let mut text = String::new();
+                pipe.utf8.push(chunk, &mut text);
+                pipe.live
+                    .push(&text, &mut |message| spread(channels, message, out));
+                if let (Some(turn), Some(slot)) = (&mut work.turn, slot) {
+                    turn.text(stream, &text, now, &mut slot.record.seq, out);
+                }
+            }
+            Feed::Compat(buffers) => {
+                let units: Vec<u16> = String::from_utf8_lossy(chunk).encode_utf16().collect();
+                buffers[index(stream)].push(&units, &mut |message| {
+                    spread(channels, String::from_utf16_lossy(message), out);
+                });
+            }
+        }
+    }
+
+    /// As [`Machine::output`], for JavaScript strings: their units arrive and leave as they are, halves of surrogate
+    /// pairs included.
+    pub fn output_utf16(
+        &mut self,
+        now_ms: u64,
+        ticket: Ticket,
+        stream: Stream,
+        chunk: &[u16],
+        out: &mut Vec<Emission<Vec<u16>>>,
+    ) {
+        self.now = self.now.max(now_ms);
+        let Some(op) = self.runs.get(&ticket).and_then(|op| self.ops.get_mut(op)) else { return };
+        let Kind::Work(work) = &mut op.kind else { return };
+        let channels = match stream {
+            Stream::Stdout => work.voice.messages,
+            Stream::Stderr => work.voice.stderr,
+        };
+        let Some(run) = &mut work.run else { return };
+        if let Feed::Compat(buffers) = &mut run.feed {
+            buffers[index(stream)].push(chunk, &mut |message| spread(channels, message.to_vec(), out));
+        }
+    }
+
+    /// Delivers what the run of a call still holds: standard output first, then standard error.
+    pub(super) fn flush(&mut self, op: OpId) {
+        let now = self.now;
+        let mut out = Vec::new();
+        if let Some(ending) = self.ops.get_mut(&op) {
+            let slot = ending.slot.and_then(|slot| self.slots.get_mut(&slot));
+            let Kind::Work(work) = &mut ending.kind else { return };
+            let (messages, stderr) = (work.voice.messages, work.voice.stderr);
+            match work.run.as_mut().map(|run| &mut run.feed) {
+                None | Some(Feed::Deaf) => {}
+                Some(Feed::Live(pipes)) => {
+                    let mut slot = slot;
+                    for (stream, channels) in [(Stream::Stdout, messages), (Stream::Stderr, stderr)] {
+                        let pipe = &mut pipes[index(stream)];
+                        let mut text = String::new();
+                        pipe.utf8.finish(&mut text);
+                        let mut deliver = |message| spread(channels, message, &mut out);
+                        pipe.live.push(&text, &mut deliver);
+                        pipe.live.finish(&mut deliver);
+                        if let (Some(turn), Some(slot)) = (&mut work.turn, slot.as_deref_mut()) {
+                            turn.text(stream, &text, now, &mut slot.record.seq, &mut out);
+                        }
+                    }
+                }
+                Some(Feed::Compat(buffers)) => {
+                    for (stream, channels) in [(Stream::Stdout, messages), (Stream::Stderr, stderr)] {
+                        buffers[index(stream)].finish(&mut |message| {
+                            spread(channels, String::from_utf16_lossy(message), &mut out);
+                        });
+                    }
+                }
+            }
+        }
+        for Emission { channel, text } in out {
+            self.emit(op, &[channel], text);
+        }
+    }
+}

@@ -1,0 +1,1086 @@
+//! The steps of a call: helper commands first, then the command or the agent (contract, 3.1 to 3.4).
+
+use serde_json::{Map, Value};
+
+use super::output::Feed;
+use super::slot::Phase;
+use super::work::{Request, Run, Why, Work, route};
+use super::{Alarm, Kind, Machine, aborted, killed, limits, timed_out};
+use crate::agents::{self, TurnRequest};
+use crate::command::{Command, Exit, Program, Stdin};
+use crate::event::{AgentError, AgentErrorCode, Body, Finished, Outcome, Severity};
+use crate::protocol::{Emission, OpId, Report, Ticket};
+use crate::session::Conversation;
+use crate::text::{base64, quote};
+use crate::turn::{Envelope, Turn};
+use crate::{Action, Code, Error, Result};
+
+/// One command of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Make the working directory. JavaScript providers only; native ones have it.
+    Mkdir,
+    /// Clone the configured repository into it.
+    Clone,
+    /// Say who commits.
+    Identity,
+    /// Is this a git repository?
+    Probe,
+    Checkout,
+    Pull,
+    CheckoutNew,
+    /// The user's command, or the agent.
+    Main,
+}
+
+impl Machine {
+    /// The call has its sandbox.
+    pub(super) fn start_work(&mut self, op: OpId) {
+        if let Err(error) = self.check_start(op) {
+            return self.fail(op, error);
+        }
+        let Some((work, ticket)) = self.work(op) else { return };
+        let (agent_level, messages) = (work.voice.agent_level, work.voice.messages);
+        let Some(slot) = self.slots.get(&ticket) else { return };
+        let fresh = self.configured.is_none() && slot.id.is_some();
+        let named = match (&self.configured, &slot.id) {
+            (None, Some(id)) => Some(id),
+            (Some(configured), _) if agent_level => Some(configured),
+            _ => None,
+        };
+        if let Some(id) = named {
+            let text = format!("{{\"type\": \"start\", \"sandbox_id\": {}}}", literal(id));
+            self.emit(op, messages, text);
+        }
+        if !self.native() && (fresh || !agent_level) {
+            self.step(op, Step::Mkdir);
+        } else {
+            self.prepare(op);
+        }
+    }
+
+    fn check_start(&self, op: OpId) -> Result<()> {
+        let Some((work, ticket)) = self.work(op) else { return Ok(()) };
+        if self.native() && self.slots.get(&ticket).is_some_and(|slot| slot.paused) {
+            return Err(Error::new(Code::SandboxPaused, "The sandbox is paused")
+                .with_hint("Call resume() first."));
+        }
+        if work.branch().is_some_and(|branch| branch.starts_with('-')) {
+            return Err(Error::invalid(
+                "branch",
+                "begins with '-'",
+                "Use a branch name git allows.",
+            ));
+        }
+        if let (Request::Execute(execute), false) = (&work.request, self.native()) {
+            for (given, field) in [(!execute.env.is_empty(), "env"), (execute.stdin.is_some(), "stdin")] {
+                if given {
+                    return Err(Error::new(
+                        Code::Unsupported,
+                        format!("{field} is not supported by this sandbox provider"),
+                    )
+                    .with_field(field)
+                    .with_hint("Put it into the command, or use environment: { local: {} }."));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The working directory is there.
+    fn prepare(&mut self, op: OpId) {
+        let Some((work, ticket)) = self.work(op) else { return };
+        let (agent_level, messages) = (work.voice.agent_level, work.voice.messages);
+        let github = self.setup.github();
+        let Some(slot) = self.slots.get(&ticket) else { return };
+        let fresh = slot.resume.is_none() && slot.id.is_some();
+        match github {
+            Some(github) if agent_level && fresh && !slot.cloned => {
+                let text = git_message(&format!("Cloning repository: {}", github.repository));
+                self.emit(op, messages, text);
+                self.step(op, Step::Clone);
+            }
+            _ => self.change_branch(op),
+        }
+    }
+
+    fn change_branch(&mut self, op: OpId) {
+        let Some((work, _)) = self.work(op) else { return };
+        let messages = work.voice.messages;
+        match work.branch() {
+            Some(branch) if work.voice.agent_level && self.setup.github().is_some() => {
+                let text = git_message(&format!("Switching to branch: {branch}"));
+                self.emit(op, messages, text);
+                self.step(op, Step::Checkout);
+            }
+            Some(_) if !work.voice.agent_level => self.step(op, Step::Probe),
+            _ => self.step(op, Step::Main),
+        }
+    }
+
+    /// A helper command has ended, well or not.
+    fn stepped(&mut self, op: OpId, step: Step, result: Result<()>) {
+        let Some((work, ticket)) = self.work(op) else { return };
+        let (agent_level, messages) = (work.voice.agent_level, work.voice.messages);
+        let branch = work.branch().unwrap_or_default().to_owned();
+        let say = |machine: &mut Self, text: String| machine.emit(op, messages, git_message(&text));
+        match (step, result) {
+            (Step::Mkdir, Ok(())) => self.prepare(op),
+            (Step::Clone, Ok(())) => {
+                if let Some(slot) = self.slots.get_mut(&ticket) {
+                    slot.cloned = true;
+                    slot.record.cloned = true;
+                }
+                self.remember(ticket);
+                self.step(op, Step::Identity);
+            }
+            (Step::Identity, Ok(())) => self.change_branch(op),
+            (Step::Probe, Ok(())) => {
+                say(self, format!("Switching to branch: {branch}"));
+                self.step(op, Step::Checkout);
+            }
+            (Step::Checkout, Ok(())) if agent_level => {
+                say(self, format!("Pulling latest changes from {branch}"));
+                self.step(op, Step::Pull);
+            }
+            (Step::Checkout, Ok(())) => {
+                say(self, format!("Switched to existing branch: {branch}"));
+                self.step(op, Step::Main);
+            }
+            (Step::CheckoutNew, Ok(())) if !agent_level => {
+                say(self, format!("Created and switched to new branch: {branch}"));
+                self.step(op, Step::Main);
+            }
+            (Step::Pull | Step::CheckoutNew | Step::Main, Ok(())) => self.step(op, Step::Main),
+            (Step::Checkout | Step::Pull, Err(_)) if agent_level => {
+                say(self, format!("Branch {branch} not found, creating new branch"));
+                self.step(op, Step::CheckoutNew);
+            }
+            (Step::Checkout, Err(_)) => {
+                say(self, format!("Creating new branch: {branch}"));
+                self.step(op, Step::CheckoutNew);
+            }
+            (Step::Probe | Step::CheckoutNew, Err(_)) if !agent_level => {
+                say(
+                    self,
+                    "Not in a git repository, skipping branch/worktree operations".to_owned(),
+                );
+                self.step(op, Step::Main);
+            }
+            (_, Err(error)) => self.fail(op, error),
+        }
+    }
+
+    /// Runs a step.
+    pub(super) fn step(&mut self, op: OpId, step: Step) {
+        let command = match step {
+            Step::Main => self.main_command(op),
+            helper => Ok(Launch {
+                command: self.helper_command(op, helper),
+                files: Vec::new(),
+                feed: Feed::Deaf,
+                keep: 64 << 10,
+                turn: None,
+            }),
+        };
+        let launch = match command {
+            Ok(launch) => launch,
+            Err(error) => return self.fail(op, error),
+        };
+        let Some((_, sandbox)) = self.work(op) else { return };
+        if !self.slots.get(&sandbox).is_some_and(|slot| slot.phase == Phase::Live) {
+            return self.fail(op, killed());
+        }
+        let ticket = self.number();
+        let left = launch
+            .command
+            .timeout_ms
+            .filter(|&limit| limit > 0)
+            .map(|limit| limit.saturating_add(limits::RUN_GRACE));
+        let now = self.now;
+        let streams = !matches!(launch.feed, Feed::Deaf);
+        self.runs.insert(ticket, op);
+        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
+            work.step = step;
+            work.turn = launch.turn.map(Box::new);
+            work.run = Some(Run {
+                ticket,
+                feed: launch.feed,
+                alarm: None,
+                left,
+                armed_at: now,
+                stopping: None,
+            });
+        }
+        self.act(Action::Run {
+            op,
+            ticket,
+            sandbox,
+            command: Box::new(launch.command),
+            files: launch.files,
+            stream: streams,
+            max_output_bytes: launch.keep,
+        });
+        self.start_clock(op);
+    }
+
+    fn helper_command(&self, op: OpId, step: Step) -> Command {
+        let directory = quote(self.setup.working_directory());
+        let branch = self
+            .work(op)
+            .and_then(|(work, _)| work.branch())
+            .map(quote)
+            .unwrap_or_default();
+        let agent_level = self.work(op).is_some_and(|(work, _)| work.voice.agent_level);
+        let (line, limit) = match step {
+            Step::Mkdir => (format!("mkdir -p {directory} || true"), limits::MKDIR),
+            Step::Clone => (
+                format!("git clone {} .", quote(&self.repository_url())),
+                limits::RUN,
+            ),
+            Step::Identity => (
+                "git config user.name \"github-actions[bot]\" && \
+                 git config user.email \"github-actions[bot]@users.noreply.github.com\""
+                    .to_owned(),
+                limits::GIT,
+            ),
+            Step::Probe => ("git rev-parse --git-dir".to_owned(), limits::PROBE),
+            Step::Checkout | Step::CheckoutNew => {
+                let new = if step == Step::CheckoutNew { "-b " } else { "" };
+                let limit = if agent_level { limits::GIT } else { limits::CHECKOUT };
+                (format!("git checkout {new}{branch}"), limit)
+            }
+            Step::Pull => (format!("git pull origin {branch}"), limits::GIT),
+            Step::Main => (String::new(), limits::RUN),
+        };
+        let credential = match step {
+            Step::Clone | Step::Pull => self.git_credential(),
+            _ => Vec::new(),
+        };
+        let (line, env) = if self.native() {
+            (line, credential)
+        } else {
+            let assignments: String = credential
+                .iter()
+                .map(|(name, value)| format!("{name}={} ", quote(value)))
+                .collect();
+            let line = match step {
+                Step::Mkdir => line,
+                _ => format!("cd {directory} && {assignments}{line}"),
+            };
+            (line, Vec::new())
+        };
+        Command {
+            program: Program::Shell(line),
+            stdin: Stdin::Null,
+            env,
+            cwd: self.native().then(|| self.setup.working_directory().to_owned()),
+            timeout_ms: Some(limit),
+            background: false,
+        }
+    }
+
+    fn repository_url(&self) -> String {
+        let repository = self.setup.github().map_or("", |github| github.repository.as_str());
+        let path = repository
+            .strip_prefix("https://github.com/")
+            .unwrap_or(repository);
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        format!("https://github.com/{}.git", path.trim_matches('/'))
+    }
+
+    /// The token reaches git by its environment: not by the URL, which would end in `.git/config` and in messages.
+    fn git_credential(&self) -> Vec<(String, String)> {
+        let Some(github) = self.setup.github() else { return Vec::new() };
+        let pair = base64(format!("x-access-token:{}", github.token).as_bytes());
+        [
+            ("GIT_CONFIG_COUNT", "1".to_owned()),
+            ("GIT_CONFIG_KEY_0", "http.https://github.com/.extraHeader".to_owned()),
+            ("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {pair}")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// The user's command, or the agent.
+    fn main_command(&mut self, op: OpId) -> Result<Launch> {
+        let native = self.native();
+        let env = if native { self.setup.sandbox_env() } else { Vec::new() };
+        let cwd = self.setup.working_directory().to_owned();
+        let limit = |asked: Option<u64>| match asked.unwrap_or(limits::RUN) {
+            0 if native => None,
+            limit => Some(limit),
+        };
+        let line = |line: &str| {
+            let line = if native { line.to_owned() } else { format!("cd {} && {line}", quote(&cwd)) };
+            Program::Shell(line)
+        };
+        let Some(Kind::Work(work)) = self.ops.get(&op).map(|op| &op.kind) else {
+            return Err(aborted());
+        };
+        let plain = |program, env, stdin, timeout_ms, background, keep: Option<u64>| Launch {
+            command: Command {
+                program,
+                stdin,
+                env,
+                cwd: native.then(|| cwd.clone()),
+                timeout_ms,
+                background,
+            },
+            files: Vec::new(),
+            feed: if native { Feed::live() } else { Feed::compat() },
+            keep: keep.unwrap_or(limits::KEEP),
+            turn: None,
+        };
+        match &work.request {
+            Request::Execute(execute) => {
+                let mut env = env;
+                env.extend(execute.env.iter().cloned());
+                let stdin = match &execute.stdin {
+                    Some(text) => Stdin::Bytes(text.clone().into_bytes()),
+                    None => Stdin::Null,
+                };
+                Ok(plain(
+                    line(&execute.command),
+                    env,
+                    stdin,
+                    limit(execute.timeout_ms),
+                    execute.background,
+                    execute.keep,
+                ))
+            }
+            Request::Generate(generate) if !native => {
+                let agent = self.setup.agent().ok_or_else(aborted)?;
+                let command = agents::shell_command(
+                    agent,
+                    &generate.prompt,
+                    generate.mode,
+                    &generate.history,
+                    route(&self.setup),
+                );
+                Ok(plain(
+                    line(&command),
+                    env,
+                    Stdin::Null,
+                    limit(generate.timeout_ms),
+                    false,
+                    generate.keep,
+                ))
+            }
+            Request::Generate(_) => self.turn_command(op, env, limit),
+        }
+    }
+
+    /// The agent as a program of its own, and what reads its output.
+    fn turn_command(
+        &mut self,
+        op: OpId,
+        mut env: Vec<(String, String)>,
+        limit: impl Fn(Option<u64>) -> Option<u64>,
+    ) -> Result<Launch> {
+        let fresh_uuid = self.random.uuid();
+        let working_directory = self.setup.working_directory().to_owned();
+        let Some((work, ticket)) = self.work(op) else { return Err(aborted()) };
+        let (Some(generate), Some(agent), Some(slot)) =
+            (work.generate(), self.setup.agent(), self.slots.get(&ticket))
+        else {
+            return Err(aborted());
+        };
+        // Two turns cannot go on with one conversation at once.
+        let alone = !slot.users.iter().any(|user| {
+            let other = self.ops.get(user).map(|op| &op.kind);
+            *user != op && matches!(other, Some(Kind::Work(work)) if work.turn.is_some())
+        });
+        let conversation = slot
+            .record
+            .conversation(agent.kind.as_str(), &working_directory)
+            .filter(|_| alone && !generate.anew);
+        let request = TurnRequest {
+            prompt: &generate.prompt,
+            mode: generate.mode,
+            history: &generate.history,
+            conversation: conversation.map(|known| known.native_session_id.as_str()),
+            fresh_uuid: &fresh_uuid,
+            working_directory: &working_directory,
+            dropped_flags: &self.dropped_flags,
+            usage_before: conversation.map(|known| known.usage.clone()).unwrap_or_default(),
+        };
+        // No credential, no turn: also for fluent objects, whose commands may do without.
+        agents::validate(agent.clone(), agents::Credentials::Required, &|_| None)?;
+        let invocation = agents::invocation(agent, &request)?;
+        let decoder = agents::decoder(agent, &request);
+        let again = generate.anew || generate.flags_dropped > 0;
+        let (kind, timeout_ms, keep) = (agent.kind, limit(generate.timeout_ms), generate.keep);
+        let session_id = slot.id.clone();
+        let Some(slot) = self.slots.get_mut(&ticket) else { return Err(aborted()) };
+        if !again {
+            slot.record.turn += 1;
+        }
+        let turn_id = slot.record.turn;
+        self.reserve_numbers(ticket);
+        env.extend(invocation.env);
+        Ok(Launch {
+            command: Command {
+                program: Program::Exec {
+                    program: invocation.program,
+                    args: invocation.args,
+                },
+                stdin: if invocation.stdin.is_empty() {
+                    Stdin::Null
+                } else {
+                    Stdin::Bytes(invocation.stdin)
+                },
+                env,
+                cwd: Some(working_directory),
+                timeout_ms,
+                background: false,
+            },
+            files: invocation.files,
+            feed: Feed::live(),
+            keep: keep.unwrap_or(limits::KEEP),
+            turn: Some(Turn::new(
+                Envelope {
+                    agent: kind,
+                    session_id,
+                    native_session_id: None,
+                    turn_id,
+                },
+                decoder,
+            )),
+        })
+    }
+
+    /// Stores the record with event numbers reserved for the turn, so that a process that ends in the middle of it does
+    /// not leave numbers to be used twice.
+    fn reserve_numbers(&mut self, ticket: Ticket) {
+        const RESERVE: u64 = 1_000_000;
+        let Some(slot) = self.slots.get(&ticket) else { return };
+        let mut record = slot.record.clone();
+        record.seq += RESERVE;
+        self.act(Action::Remember {
+            sandbox: ticket,
+            record: record.write(),
+        });
+    }
+
+    fn remember(&mut self, ticket: Ticket) {
+        if !self.native() {
+            return;
+        }
+        let Some(slot) = self.slots.get(&ticket) else { return };
+        let record = slot.record.write();
+        self.act(Action::Remember { sandbox: ticket, record });
+    }
+
+    /// A run has ended.
+    pub(super) fn ran(&mut self, op: OpId, ticket: Ticket, result: Result<Box<Report>>) {
+        if self.runs.get(&ticket) != Some(&op) {
+            self.stopping.remove(&ticket);
+            return;
+        }
+        self.runs.remove(&ticket);
+        let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
+        let Some(run) = &mut work.run else { return };
+        let (alarm, stopping, step) = (run.alarm.take(), run.stopping, work.step);
+        self.disarm(alarm);
+        self.flush(op);
+        let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
+        work.run = None;
+        let mut result = result;
+        match (stopping, &mut result) {
+            (Some(Why::Cancelled), _) => {
+                return self.fail_with(op, aborted(), result.ok().map(|report| *report));
+            }
+            (Some(Why::TimedOut), Ok(report)) => report.exit.timed_out = true,
+            (Some(Why::TimedOut), Err(_)) => {
+                let error = self.run_timed_out(op);
+                return self.fail(op, error);
+            }
+            (None, _) => {}
+        }
+        let ended_by_force = match &result {
+            Ok(report) => report.exit.signal.is_some(),
+            Err(_) => true,
+        };
+        let closing = self
+            .work(op)
+            .and_then(|(_, slot)| self.slots.get(&slot))
+            .is_some_and(|slot| slot.phase == Phase::Closing);
+        if closing && ended_by_force {
+            let report = result.ok().map(|report| *report);
+            return self.fail_with(op, killed(), report);
+        }
+        if step != Step::Main {
+            let result = self.judge_helper(step, result);
+            return self.stepped(op, step, result);
+        }
+        match result {
+            Ok(report) if self.has_turn(op) => self.turn_ran(op, *report),
+            Ok(report) => self.finish(op, *report, None),
+            Err(error) => self.fail(op, error),
+        }
+    }
+
+    fn has_turn(&self, op: OpId) -> bool {
+        self.work(op).is_some_and(|(work, _)| work.turn.is_some())
+    }
+
+    /// For our own commands an exit code other than 0 is a failure.
+    fn judge_helper(&self, step: Step, result: Result<Box<Report>>) -> Result<()> {
+        let report = result?;
+        if report.exit.code == 0 {
+            return Ok(());
+        }
+        let what = match step {
+            Step::Mkdir => "mkdir",
+            Step::Clone => "git clone",
+            Step::Identity => "git config",
+            Step::Probe => "git rev-parse",
+            Step::Checkout | Step::CheckoutNew => "git checkout",
+            Step::Pull => "git pull",
+            Step::Main => "command",
+        };
+        let stderr = report.stderr.trim();
+        let colon = if stderr.is_empty() { "" } else { ": " };
+        Err(Error::new(
+            Code::ProviderFailed,
+            format!("{what} exited with code {}{colon}{stderr}", report.exit.code),
+        )
+        .with("exitCode", report.exit.code)
+        .with("stdout", report.stdout)
+        .with("stderr", report.stderr))
+    }
+
+    /// The agent's process has ended.
+    fn turn_ran(&mut self, op: OpId, report: Report) {
+        let now = self.now;
+        let Some((work, ticket)) = self.work_mut(op) else { return };
+        let Some(turn) = work.turn.take() else { return };
+        let (events, tail) = (turn.events(), turn.stderr_tail().to_owned());
+        let took = now.saturating_sub(work.began);
+        let Some(slot) = self.slots.get_mut(&ticket) else { return };
+        let mut out = Vec::new();
+        let (envelope, mut ending) = turn.finish(&report.exit, now, &mut slot.record.seq, &mut out);
+        for Emission { channel, text } in out {
+            self.emit(op, &[channel], text);
+        }
+        if !report.exit.timed_out && self.try_again(op, ticket, &envelope, &ending) {
+            return;
+        }
+        let success = ending.success() && report.exit.code == 0 && !report.exit.timed_out;
+        let finished = &mut ending.finished;
+        finished.duration_ms = took;
+        finished.exit_code = Some(report.exit.code);
+        finished.signal = report.exit.signal;
+        if report.exit.timed_out {
+            finished.outcome = Outcome::Timeout;
+        } else if !success && finished.outcome == Outcome::Success {
+            finished.outcome = Outcome::Error;
+        }
+        let agent = envelope.agent;
+        if let Some(slot) = self.slots.get_mut(&ticket) {
+            if let (Some(native), false) = (&envelope.native_session_id, events == 0) {
+                slot.record.set_conversation(Conversation {
+                    agent: agent.as_str().to_owned(),
+                    native_session_id: native.clone(),
+                    cwd: self.setup.working_directory().to_owned(),
+                    usage: ending.conversation_usage.clone(),
+                });
+            }
+        }
+        let finished = ending.finished;
+        if success {
+            return self.finish(op, report, Some((envelope, finished)));
+        }
+        let error = if report.exit.timed_out {
+            self.run_timed_out(op)
+        } else if report.exit.code == 127 && events == 0 {
+            not_installed(agent, &tail)
+        } else {
+            agent_failed(agent, &finished, &report.exit, &tail)
+        };
+        self.fail_turn(op, error, Some(report), envelope, finished);
+    }
+
+    /// Runs the turn once more when the agent did nothing for a reason that is ours: a conversation it has forgotten, a
+    /// flag it does not know any more. True when it does.
+    fn try_again(&mut self, op: OpId, ticket: Ticket, envelope: &Envelope, ending: &agents::Ending) -> bool {
+        const FLAGS: u32 = 4;
+        let now = self.now;
+        let known_flags = self.dropped_flags.clone();
+        let Some((work, _)) = self.work_mut(op) else { return false };
+        let Request::Generate(generate) = &mut work.request else { return false };
+        let (code, message) = if ending.conversation_lost && !generate.anew {
+            generate.anew = true;
+            (
+                "conversation_lost",
+                "The agent no longer has this conversation; the turn runs in a new one.".to_owned(),
+            )
+        } else if let Some(flag) = ending
+            .refused_flag
+            .as_ref()
+            .filter(|flag| generate.flags_dropped < FLAGS && !known_flags.contains(flag))
+        {
+            generate.flags_dropped += 1;
+            let flag = flag.clone();
+            let message = format!("The installed agent refuses {flag}; the turn runs without it.");
+            self.dropped_flags.push(flag);
+            ("flag_refused", message)
+        } else {
+            return false;
+        };
+        let Some(slot) = self.slots.get_mut(&ticket) else { return false };
+        if ending.conversation_lost {
+            slot.record.forget_conversation(envelope.agent.as_str());
+        }
+        let notice = Body::Notice {
+            severity: Severity::Warning,
+            code: code.to_owned(),
+            message,
+            attempt: None,
+            delay_ms: None,
+        };
+        let text = envelope.wrap(notice, true, now, &mut slot.record.seq);
+        self.emit(op, &[crate::protocol::Channel::Event], text);
+        self.step(op, Step::Main);
+        true
+    }
+
+    /// The call succeeded.
+    fn finish(&mut self, op: OpId, report: Report, turn: Option<(Envelope, Finished)>) {
+        let now = self.now;
+        let native = self.native();
+        let Some((work, ticket)) = self.work(op) else { return };
+        let messages = work.voice.messages;
+        let Some(slot) = self.slots.get_mut(&ticket) else { return };
+        slot.told |= slot.id.is_some();
+        let id = slot.id.clone();
+        let output = match &report.json {
+            _ if native => end_output(&report),
+            Some(json) => json.clone(),
+            // What a template makes of `JSON.stringify(undefined)`.
+            None => "undefined".to_owned(),
+        };
+        let end = format!(
+            "{{\"type\": \"end\", \"sandbox_id\": {}, \"output\": {}}}",
+            literal(id.as_deref().unwrap_or("undefined")),
+            literal(&output)
+        );
+        self.emit(op, messages, end);
+        if let Some((envelope, finished)) = turn {
+            if let Some(slot) = self.slots.get_mut(&ticket) {
+                let text = envelope.finished(finished, false, now, &mut slot.record.seq);
+                self.emit(op, &[crate::protocol::Channel::Event], text);
+            }
+            self.remember(ticket);
+        }
+        let mut value = Map::new();
+        value.insert("sandboxId".to_owned(), id.map_or(Value::Null, Value::String));
+        if native {
+            value.extend(fields(report));
+        } else {
+            value.insert("spread".to_owned(), Value::Bool(true));
+        }
+        self.settle(op, Ok(Value::Object(value)));
+    }
+
+    /// The call failed: held output first, then the failure on its channel, then the turn's last event, then the outcome.
+    pub(super) fn fail(&mut self, op: OpId, error: Error) {
+        self.fail_with(op, error, None);
+    }
+
+    fn fail_with(&mut self, op: OpId, error: Error, report: Option<Report>) {
+        match self.ops.get(&op).map(|op| &op.kind) {
+            None => return,
+            Some(Kind::Work(_)) => {}
+            Some(_) => return self.settle(op, Err(error)),
+        }
+        self.flush(op);
+        let now = self.now;
+        let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
+        let took = now.saturating_sub(work.began);
+        let Some(turn) = work.turn.take() else {
+            return self.fail_quietly(op, error, report, None);
+        };
+        let exit = match &report {
+            Some(report) => report.exit.clone(),
+            None => Exit {
+                code: -1,
+                ..Exit::default()
+            },
+        };
+        let tail = turn.stderr_tail().to_owned();
+        let mut out = Vec::new();
+        let mut unnumbered = 0;
+        let slot = self.ops.get(&op).and_then(|op| op.slot);
+        let seq = match slot.and_then(|slot| self.slots.get_mut(&slot)) {
+            Some(slot) => &mut slot.record.seq,
+            None => &mut unnumbered,
+        };
+        let (envelope, ending) = turn.finish(&exit, now, seq, &mut out);
+        for Emission { channel, text } in out {
+            self.emit(op, &[channel], text);
+        }
+        let (outcome, code) = match error.code {
+            Code::Aborted | Code::Disposed | Code::SandboxKilled => {
+                (Outcome::Cancelled, AgentErrorCode::Cancelled)
+            }
+            Code::Timeout => (Outcome::Timeout, AgentErrorCode::Timeout),
+            Code::SpawnFailed => (Outcome::Error, AgentErrorCode::Spawn),
+            _ => (Outcome::Error, AgentErrorCode::Unknown),
+        };
+        let error = if error.code == Code::SpawnFailed {
+            not_installed(envelope.agent, &tail).caused_by(error)
+        } else {
+            error
+        };
+        let finished = Finished {
+            outcome,
+            stop_reason: None,
+            exit_code: report.as_ref().map(|report| report.exit.code),
+            signal: exit.signal,
+            result_text: ending.finished.result_text,
+            usage: ending.finished.usage,
+            duration_ms: took,
+            turns: ending.finished.turns,
+            error: Some(AgentError {
+                code,
+                message: error.message.clone(),
+                http_status: None,
+                retryable: error.retryable,
+            }),
+            files_changed: ending.finished.files_changed,
+        };
+        self.fail_turn(op, error, report, envelope, finished);
+    }
+
+    fn fail_turn(
+        &mut self,
+        op: OpId,
+        error: Error,
+        report: Option<Report>,
+        envelope: Envelope,
+        finished: Finished,
+    ) {
+        self.fail_quietly(op, error, report, Some((envelope, finished)));
+    }
+
+    fn fail_quietly(
+        &mut self,
+        op: OpId,
+        error: Error,
+        report: Option<Report>,
+        turn: Option<(Envelope, Finished)>,
+    ) {
+        let now = self.now;
+        let Some(ended) = self.ops.get(&op) else { return };
+        let Kind::Work(work) = &ended.kind else { return };
+        let (voice, slot) = (work.voice, ended.slot);
+        let mut error = self.mask(wrap(error, voice.prefix));
+        if let Some(report) = report {
+            for (key, value) in fields(report) {
+                error.details.entry(key).or_insert(value);
+            }
+        }
+        if let Some(known) = slot.and_then(|slot| self.slots.get_mut(&slot)) {
+            if let Some(id) = &known.id {
+                known.told = true;
+                error
+                    .details
+                    .entry("sandboxId")
+                    .or_insert_with(|| Value::String(id.clone()));
+            }
+        }
+        if !matches!(error.code, Code::Aborted | Code::Disposed) {
+            self.emit(op, voice.failure, error.message.clone());
+        }
+        if let Some((envelope, finished)) = turn {
+            if let Some(agent_error) = &finished.error {
+                if let Ok(value) = serde_json::to_value(agent_error) {
+                    error.details.entry("agentError").or_insert(value);
+                }
+            }
+            let synthetic = finished.outcome != Outcome::Error;
+            let mut unnumbered = 0;
+            let text = match slot.and_then(|slot| self.slots.get_mut(&slot)) {
+                Some(slot) => envelope.finished(finished, synthetic, now, &mut slot.record.seq),
+                None => envelope.finished(finished, synthetic, now, &mut unnumbered),
+            };
+            self.emit(op, &[crate::protocol::Channel::Event], text);
+            if let Some(slot) = slot {
+                self.remember(slot);
+            }
+        }
+        self.settle(op, Err(error));
+    }
+
+    /// Takes the token out of whatever a failing command printed.
+    fn mask(&self, mut error: Error) -> Error {
+        let Some(github) = self.setup.github() else { return error };
+        let pair = base64(format!("x-access-token:{}", github.token).as_bytes());
+        let hide = |text: &str| text.replace(&github.token, "***").replace(&pair, "***");
+        fn each(error: &mut Error, hide: &impl Fn(&str) -> String) {
+            error.message = hide(&error.message);
+            for value in error.details.values_mut() {
+                if let Value::String(text) = value {
+                    *text = hide(text);
+                }
+            }
+            if let Some(cause) = &mut error.cause {
+                each(cause, hide);
+            }
+        }
+        if !github.token.is_empty() {
+            each(&mut error, &hide);
+        }
+        error
+    }
+
+    // ---- limits on runs --------------------------------------------------------------------------------------------
+
+    /// Arms the limit of the call's run, if it has one and is not armed.
+    pub(super) fn start_clock(&mut self, op: OpId) {
+        let Some(Kind::Work(work)) = self.ops.get(&op).map(|op| &op.kind) else { return };
+        let Some(run) = &work.run else { return };
+        let (Some(left), None, None) = (run.left, run.alarm, run.stopping) else { return };
+        let alarm = self.arm(left, Alarm::Run(op));
+        let now = self.now;
+        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
+            if let Some(run) = &mut work.run {
+                run.alarm = Some(alarm);
+                run.armed_at = now;
+            }
+        }
+    }
+
+    /// Stops counting while the sandbox is paused.
+    pub(super) fn stop_clock(&mut self, op: OpId) {
+        let now = self.now;
+        let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
+        let Some(run) = &mut work.run else { return };
+        if run.stopping.is_some() {
+            return;
+        }
+        let alarm = run.alarm.take();
+        if alarm.is_some() {
+            run.left = run
+                .left
+                .map(|left| left.saturating_sub(now.saturating_sub(run.armed_at)));
+        }
+        self.disarm(alarm);
+    }
+
+    /// Stops the call's run. False when there is none that can be stopped: the call can be settled at once.
+    pub(super) fn stop(&mut self, op: OpId, why: Why) -> bool {
+        if !self.native() {
+            return false;
+        }
+        let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return false };
+        let Some(run) = &mut work.run else { return false };
+        let (ticket, already) = (run.ticket, run.stopping.is_some());
+        if why == Why::Cancelled || !already {
+            run.stopping = Some(why);
+        }
+        if already {
+            return true;
+        }
+        let alarm = run.alarm.take();
+        self.disarm(alarm);
+        self.act(Action::Stop { ticket });
+        let alarm = self.arm(limits::STOP, Alarm::Stop(op));
+        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
+            if let Some(run) = &mut work.run {
+                run.alarm = Some(alarm);
+            }
+        }
+        true
+    }
+
+    /// Stops the call's run for a dispose, which waits for its end although the call is settled now.
+    pub(super) fn stop_for_dispose(&mut self, op: OpId) {
+        let Some(Kind::Work(work)) = self.ops.get(&op).map(|op| &op.kind) else { return };
+        let Some(run) = &work.run else { return };
+        let (ticket, already) = (run.ticket, run.stopping.is_some());
+        if !already {
+            self.act(Action::Stop { ticket });
+        }
+        if self.stopping.is_empty() {
+            self.arm(limits::STOP, Alarm::DisposeStops);
+        }
+        self.stopping.insert(ticket);
+    }
+
+    pub(super) fn run_limit(&mut self, op: OpId) {
+        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
+            if let Some(run) = &mut work.run {
+                run.alarm = None;
+            }
+        }
+        if !self.stop(op, Why::TimedOut) {
+            let error = self.run_timed_out(op);
+            self.fail(op, error);
+        }
+    }
+
+    pub(super) fn stop_limit(&mut self, op: OpId) {
+        let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
+        let Some(run) = &mut work.run else { return };
+        run.alarm = None;
+        let error = match run.stopping {
+            Some(Why::TimedOut) => self.run_timed_out(op),
+            _ => aborted(),
+        };
+        self.fail(op, error);
+    }
+
+    fn run_timed_out(&self, op: OpId) -> Error {
+        let Some((work, _)) = self.work(op) else { return aborted() };
+        let (what, asked) = match &work.request {
+            Request::Execute(execute) => ("The command", execute.timeout_ms),
+            Request::Generate(generate) => ("The agent", generate.timeout_ms),
+        };
+        timed_out(what, asked.unwrap_or(limits::RUN))
+    }
+
+    // ---- access ----------------------------------------------------------------------------------------------------
+
+    pub(super) fn work(&self, op: OpId) -> Option<(&Work, Ticket)> {
+        let op = self.ops.get(&op)?;
+        match &op.kind {
+            Kind::Work(work) => Some((work, op.slot?)),
+            _ => None,
+        }
+    }
+
+    fn work_mut(&mut self, op: OpId) -> Option<(&mut Work, Ticket)> {
+        let op = self.ops.get_mut(&op)?;
+        match &mut op.kind {
+            Kind::Work(work) => Some((work, op.slot?)),
+            _ => None,
+        }
+    }
+}
+
+/// A run about to begin.
+struct Launch {
+    command: Command,
+    files: Vec<(String, Vec<u8>)>,
+    feed: Feed,
+    keep: u64,
+    turn: Option<Turn>,
+}
+
+/// A JSON string literal.
+fn literal(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+fn git_message(output: &str) -> String {
+    format!("{{\"type\": \"git\", \"output\": {}}}", literal(output))
+}
+
+/// Upstream's sentence around a failure; the machine's own decisions keep theirs.
+fn wrap(error: Error, prefix: &str) -> Error {
+    let own = matches!(
+        error.code,
+        Code::Aborted
+            | Code::Timeout
+            | Code::SandboxKilled
+            | Code::SandboxPaused
+            | Code::SandboxLost
+            | Code::Disposed
+    );
+    if own {
+        return error;
+    }
+    Error {
+        code: error.code,
+        message: format!("{prefix}{}", error.message),
+        field: error.field.clone(),
+        hint: error.hint.clone(),
+        retryable: error.retryable,
+        admitted: error.admitted,
+        details: error.details.clone(),
+        cause: Some(Box::new(error)),
+    }
+}
+
+/// The result of a native run as the caller gets it.
+fn fields(report: Report) -> Map<String, Value> {
+    let exit = report.exit;
+    let mut fields = Map::new();
+    let mut set = |key: &str, value: Value| fields.insert(key.to_owned(), value);
+    set("exitCode", exit.code.into());
+    set("stdout", report.stdout.into());
+    set("stderr", report.stderr.into());
+    if let Some(signal) = exit.signal {
+        set("signal", signal.into());
+    }
+    if exit.timed_out {
+        set("timedOut", true.into());
+    }
+    if exit.out_of_memory {
+        set("outOfMemory", true.into());
+    }
+    if let Some(stopped) = exit.stopped {
+        set("stopped", serde_json::to_value(stopped).unwrap_or_default());
+    }
+    for (key, dropped) in [
+        ("stdoutDropped", report.stdout_dropped),
+        ("stderrDropped", report.stderr_dropped),
+    ] {
+        if dropped > 0 {
+            set(key, dropped.into());
+        }
+    }
+    fields
+}
+
+/// `output` of the `end` message of a native run: the result, without its texts when they are long.
+fn end_output(report: &Report) -> String {
+    if report.stdout.len() + report.stderr.len() <= limits::END_MESSAGE {
+        return Value::Object(fields(report.clone())).to_string();
+    }
+    let mut fields = fields(Report {
+        exit: report.exit.clone(),
+        stdout_dropped: report.stdout_dropped,
+        stderr_dropped: report.stderr_dropped,
+        ..Report::default()
+    });
+    fields.remove("stdout");
+    fields.remove("stderr");
+    fields.insert("truncated".to_owned(), Value::Bool(true));
+    Value::Object(fields).to_string()
+}
+
+fn not_installed(agent: agents::AgentKind, stderr: &str) -> Error {
+    let mut error = Error::new(
+        Code::AgentNotInstalled,
+        format!("{agent} is not installed where the sandbox can see it"),
+    )
+    .with_hint(agents::install_hint(agent));
+    if !stderr.is_empty() {
+        error = error.with("stderr", stderr);
+    }
+    error
+}
+
+fn agent_failed(agent: agents::AgentKind, finished: &Finished, exit: &Exit, stderr: &str) -> Error {
+    let message = match &finished.error {
+        Some(error) if !error.message.is_empty() => error.message.clone(),
+        _ => {
+            let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
+            let how = match exit.signal {
+                Some(signal) => format!("{agent} was ended by signal {signal}"),
+                None => format!("{agent} exited with code {}", exit.code),
+            };
+            match last {
+                Some(line) => format!("{how}: {}", line.trim()),
+                None => how,
+            }
+        }
+    };
+    let mut error = Error::new(Code::AgentFailed, message);
+    error.retryable = finished.error.as_ref().is_some_and(|error| error.retryable);
+    error
+}

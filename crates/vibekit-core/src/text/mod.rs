@@ -1,0 +1,7 @@
+//! Text for shells (the only place that knows how to quote) and other encodings of text.
+
+mod base64;
+mod quote;
+
+pub use base64::base64;
+pub use quote::{is_plain, quote};
