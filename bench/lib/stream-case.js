@@ -15,10 +15,10 @@ const isEnvelope = (message) => message.startsWith('{"type": "start"') || messag
 
 /**
  * Runs a command that prints these chunks, and gives the messages to a listener.
- * @param {any} subject @param {readonly string[]} parts @param {(message: string) => void} listener
+ * @param {any} subject @param {readonly string[]} parts @param {(message: string) => void} listener @param {number} [perTurn]
  */
-async function prepare(subject, parts, listener) {
-  const kit = await subject.kit(javascriptProvider({ chunks: parts }))
+async function prepare(subject, parts, listener, perTurn) {
+  const kit = await subject.kit(javascriptProvider({ chunks: parts, perTurn }))
   kit.on('stdout', listener)
   return () => kit.executeCommand('agent')
 }
@@ -28,10 +28,11 @@ async function prepare(subject, parts, listener) {
  * @param {(bytes: number) => string} stream.text
  * @param {number | (() => () => number)} stream.cut  size of a chunk, or a maker of sizes
  * @param {number} stream.mib  how much @param {number} [stream.quickMib]
+ * @param {number} [stream.perTurn]  characters in one turn of the event loop; default 64 Ki
  * @param {boolean} [stream.warm]  whether a first small run lets the compiler settle; default true
  * @returns {Pick<import('./case').Case, 'measure' | 'check'>}
  */
-function streamCase({ text, cut, mib, quickMib = mib / 4, warm = true }) {
+function streamCase({ text, cut, mib, quickMib = mib / 4, perTurn, warm = true }) {
   const size = () => (typeof cut === 'number' ? cut : cut())
   return {
     async measure(subject, { quick }) {
@@ -41,7 +42,7 @@ function streamCase({ text, cut, mib, quickMib = mib / 4, warm = true }) {
       }
       if (warm) await (await prepare(subject, chunks(text(MIB / 2), size()), count))()
       const bytes = (quick ? quickMib : mib) * MIB
-      const work = await prepare(subject, chunks(text(bytes), size()), count)
+      const work = await prepare(subject, chunks(text(bytes), size()), count, perTurn)
       messages = 0
       const { wallMs, cpuMs, loopP99Ms, loopMaxMs, rssMb } = await meter(work)
       return { cpuMs, wallMs, loopP99Ms, loopMaxMs, rssMb, mbPerS: bytes / 1e6 / (wallMs / 1000), messages }
