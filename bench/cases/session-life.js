@@ -1,7 +1,7 @@
 'use strict'
 
 const assert = require('node:assert')
-const { spawn } = require('node:child_process')
+const { spawn, spawnSync } = require('node:child_process')
 const { defineCase } = require('../lib/case')
 const { median, timed } = require('../lib/stats')
 
@@ -13,6 +13,19 @@ const spawned = () =>
       .on('close', resolve)
       .stdout?.resume()
   })
+
+/** Milliseconds of a bare posix_spawn of `true`, which JavaScript does not have; undefined without Python. @param {number} times */
+function posixSpawn(times) {
+  const script = `
+import os, time
+def once():
+    start = time.perf_counter()
+    os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)
+    return time.perf_counter() - start
+print(sorted(once() for _ in range(${times}))[${times} // 2] * 1000)`
+  const { status, stdout } = spawnSync('python3', ['-c', script], { encoding: 'utf8' })
+  return status === 0 ? Number(stdout) : undefined
+}
 
 /** Median of something done to many sandboxes, one after the other. @param {any[]} sandboxes @param {(sandbox: any) => Promise<unknown>} work */
 const each = async (sandboxes, work) => {
@@ -26,6 +39,7 @@ module.exports = defineCase({
   figures: [
     { label: 'create', of: 'createMs', unit: 'ms', atMost: 5 },
     { label: 'run `true` in it', of: 'runMs', unit: 'ms', over: 'plain', plus: 0.5 },
+    { label: 'the same against a bare posix_spawn', of: 'bareMs', unit: 'ms', over: 'plain', plus: 0.5 },
     { label: 'destroy, idle', of: 'destroyMs', unit: 'ms', atMost: 5 },
     { label: 'create and destroy, one after the other', of: 'perS', unit: '/s', more: true, atLeast: 150 },
     { label: 'create and destroy, 4 at once', of: 'fourPerS', unit: '/s', more: true },
@@ -34,7 +48,7 @@ module.exports = defineCase({
     const times = quick ? 20 : 50
     if (subject.name === 'plain') {
       await timed(5, spawned)
-      return { runMs: median(await timed(times * 2, spawned)) }
+      return { runMs: median(await timed(times * 2, spawned)), bareMs: posixSpawn(times * 2) }
     }
     const provider = await subject.provider()
     const cycle = async () => (await provider.create()).kill()
@@ -51,7 +65,7 @@ module.exports = defineCase({
     const perS = (times * 1000) / (performance.now() - start)
     const again = performance.now()
     await Promise.all([1, 2, 3, 4].map(() => timed(times, cycle)))
-    return { createMs, runMs, destroyMs, perS, fourPerS: (4 * times * 1000) / (performance.now() - again) }
+    return { createMs, runMs, bareMs: runMs, destroyMs, perS, fourPerS: (4 * times * 1000) / (performance.now() - again) }
   },
   async check(subject) {
     if (subject.name === 'plain') return
