@@ -25,7 +25,7 @@ pub enum Handle {
 }
 
 fn setup(text: &str) -> vibekit_core::Result<Setup> {
-    Setup::parse(&failure::read_value(text, "The configuration")?)
+    Ok(Setup::parse(&failure::read_value(text, "The configuration")?))
 }
 
 /// Whether a setup allows session access or work; the failure if not.
@@ -49,7 +49,7 @@ pub fn machine(setup_json: String, provider: Option<&External<NativeProvider>>) 
 
 fn make(text: &str, provider: Option<Arc<dyn Provider>>) -> vibekit_core::Result<Handle> {
     let value = failure::read_value(text, "The configuration")?;
-    let setup = Setup::parse(&value)?;
+    let setup = Setup::parse(&value);
     if value["driver"] == "javascript" {
         return Ok(Handle::Stepped(Mutex::new(Machine::new(setup))));
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use vibekit_core::protocol::{Channel, Report};
-use vibekit_core::stream::Utf8Decoder;
+use vibekit_core::stream::Utf8;
 use vibekit_sandbox::{Code, Command, Control, Entry, Error, Exit, Program, Result, Sandbox, Stdin, Stream};
 
 use crate::guard::guarded;
@@ -161,14 +161,15 @@ async fn run_command(
     let keep = request.max_output_bytes.unwrap_or(DEFAULT_KEEP);
     let feed = request.pipe_stdin.then_some(inputs);
     let job = Job { sandbox, command: command(request)?, files: Vec::new(), keep, feed };
-    let (mut stdout, mut stderr) = (Utf8Decoder::default(), Utf8Decoder::default());
+    let (mut stdout, mut stderr) = (Utf8::new(), Utf8::new());
     let report = run(job, stop, |from, chunk: Bytes| {
         if stream {
             let (decoder, channel) = match from {
                 Stream::Stdout => (&mut stdout, Channel::Stdout),
                 Stream::Stderr => (&mut stderr, Channel::Stderr),
             };
-            let text = decoder.push(&chunk);
+            let mut text = String::new();
+            decoder.push(&chunk, &mut text);
             if !text.is_empty() {
                 sink.emit(channel, text);
             }
@@ -178,7 +179,8 @@ async fn run_command(
     })
     .await?;
     for (mut decoder, channel) in [(stdout, Channel::Stdout), (stderr, Channel::Stderr)] {
-        let rest = decoder.finish();
+        let mut rest = String::new();
+        decoder.finish(&mut rest);
         if !rest.is_empty() {
             sink.emit(channel, rest);
         }

@@ -24,8 +24,8 @@ pub(crate) fn setup() -> Setup {
         "config": { "agent": { "type": "claude", "apiKey": "key" } },
         "env": {},
         "random": "00112233445566778899aabbccddeeff",
+        "provider": true,
     }))
-    .unwrap()
 }
 
 pub(crate) fn call(value: Value) -> Call {
