@@ -29,7 +29,7 @@ const FRAME: usize = 64;
 type Wake = ThreadsafeFunction<(), UnknownReturnValue, Frames, Status, false, false, 0>;
 
 /// What the shim passes as `onFrames`.
-pub(crate) type OnFrames<'env> = Function<'env, Unknown<'env>, Unknown<'env>>;
+pub(crate) type OnFrames<'env> = Function<'env, Unknown<'static>, UnknownReturnValue>;
 
 /// The producer's end. The consumer's end lives in the ThreadsafeFunction's callback.
 pub(crate) struct Channel {
@@ -53,12 +53,16 @@ struct Shared {
 impl Channel {
     /// Opens a channel. `session` tells the current session id when a delivery says that it may have changed;
     /// whatever it captures lives as long as the operation.
-    pub(crate) fn open(on_frames: &OnFrames<'_>, session: impl Fn() -> Option<String> + 'static) -> Result<Arc<Self>> {
+    pub(crate) fn open(
+        on_frames: &OnFrames<'_>,
+        session: impl Fn() -> Option<String> + 'static,
+    ) -> Result<Arc<Self>> {
         let shared = Arc::new(Shared::default());
         let reader = shared.clone();
         let wake = on_frames.build_threadsafe_function::<()>().build_callback(move |_context| {
             reader.armed.store(false, Ordering::Release);
-            let mut frames = std::mem::take(&mut *reader.queue.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut frames =
+                std::mem::take(&mut *reader.queue.lock().unwrap_or_else(PoisonError::into_inner));
             let bytes: usize = frames.iter().map(|frame| FRAME + frame.1.size()).sum();
             reader.waiting.fetch_sub(bytes, Ordering::AcqRel);
             reader.taken.notify_waiters();

@@ -64,7 +64,9 @@ impl ToNapiValue for Frames {
     unsafe fn to_napi_value(env: sys::napi_env, frames: Self) -> Result<sys::napi_value> {
         let mut array = ptr::null_mut();
         // SAFETY: `env` is the live environment this conversion was called for; `array` outlives the call.
-        check_status!(unsafe { sys::napi_create_array_with_length(env, frames.0.len() * 2, &raw mut array) })?;
+        check_status!(unsafe {
+            sys::napi_create_array_with_length(env, frames.0.len() * 2, &raw mut array)
+        })?;
         for (at, Frame(kind, text)) in frames.0.into_iter().enumerate() {
             let at = u32::try_from(at * 2).unwrap_or(u32::MAX);
             // SAFETY: as above; `array` is a live array of this handle scope.
@@ -88,7 +90,12 @@ unsafe fn string(env: sys::napi_env, text: &Text) -> Result<sys::napi_value> {
     let status = match text {
         // SAFETY: pointer and length are those of a live buffer; Latin-1 of ASCII is ASCII.
         Text::Ascii(text) => unsafe {
-            sys::napi_create_string_latin1(env, text.as_ptr().cast(), text.len().cast_signed(), &raw mut value)
+            sys::napi_create_string_latin1(
+                env,
+                text.as_ptr().cast(),
+                text.len().cast_signed(),
+                &raw mut value,
+            )
         },
         // SAFETY: pointer and length (in units) are those of a live buffer.
         Text::Wide(units) => unsafe {

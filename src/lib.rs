@@ -14,6 +14,8 @@
 //!
 //! `lib/native.d.ts` is the contract, with names in the same order as here.
 
+#![allow(unreachable_pub, reason = "exports are reached through their registration with Node-API")]
+
 mod channel;
 mod failure;
 mod frames;

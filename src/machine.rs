@@ -21,7 +21,7 @@ pub enum Handle {
     /// Native provider, driven on tokio.
     Native(Arc<Driver>),
     /// JavaScript provider, stepped by the shim.
-    Stepped(Mutex<Machine>),
+    Stepped(Box<Mutex<Machine>>),
 }
 
 fn setup(text: &str) -> vibekit_core::Result<Setup> {
@@ -40,7 +40,10 @@ pub fn check(setup_json: String, access: String) -> Option<String> {
 
 /// Makes a machine.
 #[napi(catch_unwind)]
-pub fn machine(setup_json: String, provider: Option<&External<NativeProvider>>) -> Either<External<Handle>, String> {
+pub fn machine(
+    setup_json: String,
+    provider: Option<&External<NativeProvider>>,
+) -> Either<External<Handle>, String> {
     match make(&setup_json, provider.map(|provider| provider.0.clone())) {
         Ok(handle) => Either::A(External::new(handle)),
         Err(error) => Either::B(failure::json(&error)),
@@ -51,7 +54,7 @@ fn make(text: &str, provider: Option<Arc<dyn Provider>>) -> vibekit_core::Result
     let value = failure::read_value(text, "The configuration")?;
     let setup = Setup::parse(&value);
     if value["driver"] == "javascript" {
-        return Ok(Handle::Stepped(Mutex::new(Machine::new(setup))));
+        return Ok(Handle::Stepped(Box::new(Mutex::new(Machine::new(setup)))));
     }
     let provider = match provider {
         Some(provider) => provider,

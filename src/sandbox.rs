@@ -39,7 +39,7 @@ fn table() -> MutexGuard<'static, Table> {
 /// The provider a setup's `environment` names.
 pub(crate) fn provider_of(setup: &Setup, env: &Value) -> vibekit_core::Result<Arc<dyn Provider>> {
     let environment = setup.environment()?;
-    make(&environment.name, &environment.options, env, &format!("environment.{}", environment.name))
+    make(environment.name, &environment.options, env, &format!("environment.{}", environment.name))
 }
 
 fn make(kind: &str, options: &Value, env: &Value, field: &str) -> vibekit_core::Result<Arc<dyn Provider>> {
@@ -109,7 +109,11 @@ pub fn take_sandbox(op: u32) -> Option<External<NativeSandbox>> {
 
 /// Starts an operation on a sandbox.
 #[napi(catch_unwind)]
-pub fn sandbox_start(sandbox: &External<NativeSandbox>, request: String, on_frames: OnFrames<'_>) -> Result<u32> {
+pub fn sandbox_start(
+    sandbox: &External<NativeSandbox>,
+    request: String,
+    on_frames: OnFrames<'_>,
+) -> Result<u32> {
     let op = Driver::next_op();
     let channel = Channel::open(&on_frames, || None)?;
     match failure::read::<Request>(&request, "The request") {
