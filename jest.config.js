@@ -10,5 +10,5 @@ module.exports = {
   // Tests load the package by its name, as users do; no transformation, what is in the files is what runs.
   transform: {},
   watchman: false,
-  setupFiles: ['<rootDir>/__test__/support/setup.js'],
+  setupFilesAfterEnv: ['<rootDir>/__test__/support/setup.js'],
 }

@@ -9,7 +9,7 @@ const { revive, wrong, wrongType, wrongValue } = require('./errors')
 
 /**
  * @typedef {{ onUpdate?: (message: string) => void, onError?: (error: string) => void }} Callbacks
- * @typedef {{ callbacks?: Callbacks, signal?: AbortSignal, timeoutMs?: unknown }} Extras what stays in JavaScript
+ * @typedef {{ callbacks?: Callbacks, signal?: AbortSignal, timeoutMs?: unknown, port?: unknown }} Extras what stays in JavaScript
  * @typedef {{ request: Record<string, unknown>, extras: Extras }} Parsed
  */
 

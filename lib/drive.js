@@ -132,7 +132,7 @@ class ProviderDriver {
       case 'host':
         return void this.request(action, async (instance) => {
           const call = this.calls.get(action.op)
-          const host = await instance.getHost(call ? call.request.port : action.port)
+          const host = await instance.getHost(call ? call.extras.port : action.port)
           if (call) call.result = host
           return typeof host === 'string' ? host : null
         })
@@ -291,7 +291,7 @@ class ProviderDriver {
     if (!call) return
     this.calls.delete(op)
     if (call.listener) return call.settle({ failure: this.listenerFailure(call, call.listener.thrown) })
-    if ('Err' in result) return call.settle({ failure: result.Err })
+    if ('Err' in result) return call.settle({ failure: unmarked(result.Err) })
     const value = result.Ok
     if (isObject(value) && value.spread === true) {
       const { spread, sandboxId, ...more } = value
@@ -317,9 +317,9 @@ class ProviderDriver {
   }
 
   /** What user code threw, if a failure stands for it. @param {Failure} failure */
-  original({ code, details }) {
+  original({ details }) {
     const number = details?.rejection
-    return code === 'PROVIDER_FAILED' && typeof number === 'number' ? { value: this.rejections[number] } : undefined
+    return typeof number === 'number' ? { value: this.rejections[number] } : undefined
   }
 
   /**
@@ -332,10 +332,20 @@ class ProviderDriver {
   }
 }
 
+/**
+ * A failure around another one takes over its details, but only the innermost stands for what was thrown.
+ * @param {Failure} failure
+ * @returns {Failure}
+ */
+function unmarked(failure) {
+  for (let outer = failure; outer.cause; outer = outer.cause) delete outer.details?.rejection
+  return failure
+}
+
 /** Reads the id; throws the TypeError of a sandbox that is none. @param {any} instance @returns {string | null} */
 function idOf(instance) {
-  const { sandboxId } = instance
-  return sandboxId === undefined || sandboxId === null ? null : String(sandboxId)
+  const id = instance.sandboxId
+  return id === undefined || id === null ? null : String(id)
 }
 
 /** @param {unknown} answer @returns {number} 32 bits, 0 when the provider does not tell */

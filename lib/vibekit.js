@@ -5,7 +5,7 @@ const { native } = require('./loader')
 const { setupOf } = require('./setup')
 const { ProviderDriver } = require('./drive')
 const { nativeDriver, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION } = require('./operation')
-const { revive, wrong } = require('./errors')
+const { revive, wrong, messageOf } = require('./errors')
 const parse = require('./arguments')
 
 const DEPRECATED =
@@ -33,7 +33,7 @@ const stateOf = (vibeKit) => /** @type {any} */ (vibeKit)[kState]
 
 class VibeKit extends EventEmitter {
   /** @param {unknown} [config] */
-  constructor(config) {
+  constructor(config = undefined) {
     super()
     // A platform without a binary is reported where the program starts, not at the first call. Nothing else is done here.
     native()
@@ -112,7 +112,7 @@ class VibeKit extends EventEmitter {
     const parsed = parse.generateCode(parameters)
     // eslint-disable-next-line no-console -- upstream's warning, the only thing this library ever prints
     if (stateOf(this).fluent && !process.env.VIBEKIT_NO_DEPRECATION) console.warn(DEPRECATED)
-    return driver.call(parsed, delivery(this, parsed.extras.callbacks))
+    return report(this, parsed, driver.call(parsed, delivery(this, parsed)))
   }
 
   /** @param {unknown} [options] @returns {Promise<any>} */
@@ -120,14 +120,14 @@ class VibeKit extends EventEmitter {
     const driver = work(this)
     const prompt = 'Install dependencies and run tests'
     const parsed = parse.generateCode([{ ...parse.optionsOf('runTests', options), prompt, mode: 'code' }])
-    return driver.call(parsed, delivery(this, parsed.extras.callbacks))
+    return report(this, parsed, driver.call(parsed, delivery(this, parsed)))
   }
 
   /** @param {unknown} command @param {unknown} [options] @returns {Promise<any>} */
   async executeCommand(command, options) {
     const driver = work(this)
     const parsed = parse.executeCommand(command, options)
-    return driver.call(parsed, delivery(this, parsed.extras.callbacks))
+    return report(this, parsed, driver.call(parsed, delivery(this, parsed)))
   }
 
   /** @param {unknown} [options] @returns {Promise<void>} */
@@ -147,7 +147,9 @@ class VibeKit extends EventEmitter {
 
   /** @param {unknown} port @param {unknown} [options] @returns {Promise<string>} */
   async getHost(port, options) {
-    return simple(this, { call: 'getHost', port }, options)
+    // JavaScript providers get the argument as it is, whatever it is; the machine can only carry what JSON can.
+    const carried = typeof port === 'number' || typeof port === 'string' ? port : null
+    return simple(this, { call: 'getHost', port: carried }, options, port)
   }
 
   /**
@@ -285,33 +287,52 @@ function hasWork(vibeKit) {
 
 /**
  * A call without output of its own.
- * @param {VibeKit} vibeKit @param {Record<string, unknown>} request @param {unknown} [options]
+ * @param {VibeKit} vibeKit @param {Record<string, unknown>} request @param {unknown} [options] @param {unknown} [port]
  */
-async function simple(vibeKit, request, options) {
+async function simple(vibeKit, request, options, port) {
   const driver = work(vibeKit)
   const signal = parse.signalOf(parse.optionsOf(String(request.call), options).signal)
-  return driver.call({ request, extras: { signal } }, delivery(vibeKit))
+  const parsed = { request, extras: { signal, port } }
+  return driver.call(parsed, delivery(vibeKit, parsed))
 }
 
 /**
- * Where the deliveries of one call go.
+ * Tells a call's own `onError` about the failure. For objects made from a configuration the machine says it as an `error`
+ * message; fluent ones have it in `stderr`, among other things.
  * @param {VibeKit} vibeKit
- * @param {import('./arguments').Callbacks} [callbacks]
+ * @param {import('./arguments').Parsed} parsed
+ * @param {Promise<any>} outcome
+ */
+async function report(vibeKit, { extras: { callbacks, signal } }, outcome) {
+  if (!callbacks?.onError || !stateOf(vibeKit).fluent) return outcome
+  try {
+    return await outcome
+  } catch (error) {
+    if (!signal?.aborted) callbacks.onError(messageOf(error))
+    throw error
+  }
+}
+
+/**
+ * Where the deliveries of one call go: to the listeners, then to the call's own callbacks.
+ * @param {VibeKit} vibeKit
+ * @param {import('./arguments').Parsed} parsed
  * @returns {import('./operation').Deliver}
  */
-function delivery(vibeKit, callbacks) {
+function delivery(vibeKit, { request, extras: { callbacks } }) {
+  // Commands of fluent objects have no `update` events; their callbacks get the same messages all the same.
+  const updates = stateOf(vibeKit).fluent && request.call === 'executeCommand' ? STDOUT : UPDATE
   return (kind, text) => {
     switch (kind) {
       case STDOUT:
         vibeKit.emit('stdout', text)
-        return
+        break
       case STDERR:
         vibeKit.emit('stderr', text)
-        return
+        break
       case UPDATE:
         vibeKit.emit('update', text)
-        callbacks?.onUpdate?.(text)
-        return
+        break
       case ERROR:
         // An emitter throws for an `error` nobody listens to; the rejection says it anyway.
         if (vibeKit.listenerCount('error') > 0) vibeKit.emit('error', text)
@@ -322,7 +343,9 @@ function delivery(vibeKit, callbacks) {
         return
       case SESSION:
         stateOf(vibeKit).session = text === '' ? null : text
+        return
     }
+    if (kind === updates) callbacks?.onUpdate?.(text)
   }
 }
 
