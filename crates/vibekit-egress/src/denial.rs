@@ -1,5 +1,6 @@
-//! What was refused, kept as data.
+//! What did not get through, kept as data.
 
+use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -91,13 +92,13 @@ impl Reason {
     }
 }
 
-/// One kind of refused attempt.
+/// One kind of attempt that did not get through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Denial {
     /// When it happened last.
     #[serde(skip)]
     pub at: SystemTime,
-    /// Host name or address as asked for; unprintable characters escaped, cut at 253.
+    /// Host name or address as asked for; anything but printable ASCII is escaped, and at most 253 characters kept.
     pub destination: String,
     /// Port as asked for; 0 for name lookups.
     pub port: u16,
@@ -107,4 +108,67 @@ pub struct Denial {
     pub reason: Reason,
     /// How often, since the entry was made.
     pub count: u64,
+}
+
+/// Most entries kept.
+const CAPACITY: usize = 256;
+/// Most characters of a destination kept: as long as a name can be.
+const MAX_DESTINATION: usize = 253;
+
+/// The last attempts, each kind once.
+#[derive(Debug, Default)]
+pub(crate) struct Log(VecDeque<Denial>);
+
+impl Log {
+    pub(crate) fn add(&mut self, destination: &[u8], port: u16, via: Via, reason: Reason) {
+        let mut destination =
+            destination[..destination.len().min(MAX_DESTINATION)].escape_ascii().to_string();
+        destination.truncate(MAX_DESTINATION);
+        let same = |entry: &Denial| {
+            (entry.port, entry.via, entry.reason) == (port, via, reason) && entry.destination == destination
+        };
+        let count = match self.0.iter().position(same).and_then(|at| self.0.remove(at)) {
+            Some(earlier) => earlier.count.saturating_add(1),
+            None => 1,
+        };
+        if self.0.len() >= CAPACITY {
+            self.0.pop_front();
+        }
+        self.0.push_back(Denial { at: SystemTime::now(), destination, port, via, reason, count });
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Denial> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_attempts_are_counted_and_the_oldest_go() {
+        let mut log = Log::default();
+        log.add(b"first.com", 443, Via::Direct, Reason::NotListed);
+        log.add(b"second.com", 443, Via::Direct, Reason::NotListed);
+        log.add(b"first.com", 443, Via::Direct, Reason::NotListed);
+        log.add(b"first.com", 443, Via::Socks, Reason::NotListed);
+        let seen: Vec<_> = log.entries().into_iter().map(|entry| (entry.destination, entry.count)).collect();
+        assert_eq!(seen, [("second.com".into(), 1), ("first.com".into(), 2), ("first.com".into(), 1)]);
+        for port in 1..=1000 {
+            log.add(b"x", port, Via::Dns, Reason::BadHost);
+        }
+        assert_eq!(log.entries().len(), CAPACITY);
+        assert_eq!(log.entries()[0].port, 745);
+    }
+
+    #[test]
+    fn destinations_are_printable_and_short() {
+        let mut log = Log::default();
+        log.add(b"a\0b\x1b[2J\n", 0, Via::Dns, Reason::BadHost);
+        log.add(&[0xff; 5000], 0, Via::Dns, Reason::BadHost);
+        let entries = log.entries();
+        assert_eq!(entries[0].destination, "a\\x00b\\x1b[2J\\n");
+        assert_eq!(entries[1].destination.len(), MAX_DESTINATION);
+    }
 }

@@ -8,14 +8,26 @@
 //! The crate stands alone: it knows nothing of sandboxes, agents or sessions.
 
 pub mod addr;
+mod buffered;
+mod connection;
 mod denial;
 mod dial;
+pub mod dns;
 mod gateway;
 pub mod host;
+pub mod http;
 mod interfaces;
+mod lookup;
+mod names;
 mod policy;
 mod rule;
+pub mod sni;
+pub mod socks;
 mod upstream;
+mod web;
+
+#[cfg(test)]
+mod e2e;
 
 pub use denial::{Denial, Reason, Via};
 pub use dial::{Resolver, SystemResolver};
