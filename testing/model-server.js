@@ -99,8 +99,8 @@ const garbage = () => ({ trouble: 'garbage' })
 /**
  * Starts a server on a free port of 127.0.0.1.
  *
- * Steps are played in order, one per request that offers tools; the last one repeats. Requests without tools
- * (titles, recaps, token counts) get a fixed answer and play no step.
+ * Steps are played in order, one per request that offers an agent's tools; the last one repeats. Other
+ * requests (titles, recaps, token counts) get a fixed answer and play no step.
  * @param {object} [options]
  * @param {Step[] | Script} [options.script] default: say `Done.`
  * @param {string[]} [options.models] ids `GET /models` lists
@@ -145,7 +145,8 @@ async function startModelServer(options = {}) {
     }
     const failure = key !== undefined && turn.credential !== key ? fail(401, 'invalid api key') : undefined
     if (failure) return json(response, 401, protocol.failure(failure))
-    if (turn.tools.length === 0) return deliver(protocol, turn, say('A title'), `side${requests.length}`, response)
+    // Agents have several tools; a request for a title offers none, or a single one to answer with.
+    if (turn.tools.length < 2) return deliver(protocol, turn, say('A title'), `side${requests.length}`, response)
 
     turns.push(turn)
     const step = typeof script === 'function' ? script(turn) : script[Math.min(turn.index, script.length - 1)]

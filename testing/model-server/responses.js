@@ -35,14 +35,25 @@ function items(turn, reply, id) {
   }
   const wanted = call(turn.tools, reply)
   if (wanted) {
-    const freeform = (turn.body.tools ?? []).some((/** @type {any} */ tool) => tool.type === 'custom' && tool.name === wanted.name)
+    const tool = offered(turn.body).find((one) => one.name === wanted.name)
+    const place = { call_id: `call_${id}`, status: 'completed', name: wanted.name, ...(tool?.namespace ? { namespace: tool.namespace } : {}) }
     list.push(
-      freeform && 'script' in wanted
-        ? { type: 'custom_tool_call', id: `ctc_${id}`, call_id: `call_${id}`, status: 'completed', name: wanted.name, input: wanted.script }
-        : { type: 'function_call', id: `fc_${id}`, call_id: `call_${id}`, status: 'completed', name: wanted.name, arguments: JSON.stringify('input' in wanted ? wanted.input : {}) },
+      tool?.type === 'custom' && 'script' in wanted
+        ? { type: 'custom_tool_call', id: `ctc_${id}`, ...place, input: wanted.script }
+        : { type: 'function_call', id: `fc_${id}`, ...place, arguments: JSON.stringify('input' in wanted ? wanted.input : {}) },
     )
   }
   return list
+}
+
+/**
+ * The tools a request offers, those in namespaces and those that came later in the conversation included.
+ * @param {any} body @returns {any[]}
+ */
+function offered(body) {
+  const late = Array.isArray(body.input) ? body.input.filter((/** @type {any} */ item) => item.type === 'additional_tools') : []
+  const flat = (/** @type {any} */ tool) => (tool.type === 'namespace' ? tool.tools.map((/** @type {any} */ one) => ({ ...one, namespace: tool.name })) : [tool])
+  return [body, ...late].flatMap((place) => place.tools ?? []).flatMap(flat)
 }
 
 /** @type {import('../model-server').Protocol} */
@@ -52,7 +63,7 @@ module.exports = {
   read: (body) => ({
     model: body.model,
     stream: body.stream === true,
-    tools: (body.tools ?? []).map((/** @type {any} */ tool) => tool.name ?? tool.type),
+    tools: offered(body).map((tool) => tool.name ?? tool.type),
     parts: [
       ...parts(body.instructions, 'system'),
       ...(typeof body.input === 'string' ? [{ role: 'user', text: body.input }] : (body.input ?? []).flatMap(read)),

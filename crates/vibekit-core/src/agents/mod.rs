@@ -4,16 +4,20 @@
 //! arguments, standard input, environment and files, and a [`Decoder`] turns the program's output into events.
 //! [`shell_command`] and [`sandbox_env`] are the forms for JavaScript providers, which only take a shell line.
 
+mod arguments;
 mod claude;
 mod codex;
 mod config;
+mod failure;
 mod gemini;
 mod grok;
 mod instruction;
+mod json;
 mod kind;
 mod opencode;
 mod shell;
 mod tally;
+mod tools;
 mod turn;
 
 use crate::command::{Exit, Invocation};

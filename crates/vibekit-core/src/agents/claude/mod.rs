@@ -1,40 +1,19 @@
-//! Claude.
+//! Claude Code.
 
-use super::tally::Tally;
-use super::{AgentConfig, Decoder, Ending, TurnRequest};
-use crate::Result;
-use crate::command::{Exit, Invocation};
-use crate::event::Body;
+mod decoder;
+mod invocation;
 
-pub(super) fn invocation(config: &AgentConfig, request: &TurnRequest<'_>) -> Result<Invocation> {
-    Ok(Invocation {
-        program: config.kind.as_str().to_owned(),
-        args: Vec::new(),
-        stdin: request.prompt.as_bytes().to_vec(),
-        env: Vec::new(),
-        files: Vec::new(),
-    })
-}
+use self::decoder::ClaudeDecoder;
+use super::tally::{Tally, Traits};
+use super::{AgentConfig, Decoder, TurnRequest};
 
-pub(super) fn decoder(_: &AgentConfig, _: &TurnRequest<'_>) -> Box<dyn Decoder> {
-    Box::new(ClaudeDecoder::default())
-}
+pub(super) use self::invocation::invocation;
 
-#[derive(Default)]
-struct ClaudeDecoder {
-    tally: Tally,
-}
+const TRAITS: Traits = Traits {
+    optional_flags: &["--include-partial-messages", "--system-prompt-snapshot", "--session-id"],
+    lost: &["No conversation found with session ID"],
+};
 
-impl Decoder for ClaudeDecoder {
-    fn line(&mut self, line: &str, out: &mut Vec<Body>) {
-        out.push(Body::Raw { line: line.to_owned() });
-    }
-
-    fn native_session_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn finish(self: Box<Self>, exit: &Exit, stderr_tail: &str, out: &mut Vec<Body>) -> Ending {
-        self.tally.conclude(exit, stderr_tail, out)
-    }
+pub(super) fn decoder(config: &AgentConfig, request: &TurnRequest<'_>) -> Box<dyn Decoder> {
+    Box::new(ClaudeDecoder::new(Tally::new(config, request)))
 }

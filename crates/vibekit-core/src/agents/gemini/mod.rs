@@ -1,40 +1,16 @@
-//! Gemini.
+//! Gemini CLI.
 
-use super::tally::Tally;
-use super::{AgentConfig, Decoder, Ending, TurnRequest};
-use crate::Result;
-use crate::command::{Exit, Invocation};
-use crate::event::Body;
+mod decoder;
+mod invocation;
 
-pub(super) fn invocation(config: &AgentConfig, request: &TurnRequest<'_>) -> Result<Invocation> {
-    Ok(Invocation {
-        program: config.kind.as_str().to_owned(),
-        args: Vec::new(),
-        stdin: request.prompt.as_bytes().to_vec(),
-        env: Vec::new(),
-        files: Vec::new(),
-    })
-}
+use self::decoder::GeminiDecoder;
+use super::tally::{Tally, Traits};
+use super::{AgentConfig, Decoder, TurnRequest};
 
-pub(super) fn decoder(_: &AgentConfig, _: &TurnRequest<'_>) -> Box<dyn Decoder> {
-    Box::new(GeminiDecoder::default())
-}
+pub(super) use self::invocation::invocation;
 
-#[derive(Default)]
-struct GeminiDecoder {
-    tally: Tally,
-}
+const TRAITS: Traits = Traits { optional_flags: &["--session-id"], lost: &["Error resuming session"] };
 
-impl Decoder for GeminiDecoder {
-    fn line(&mut self, line: &str, out: &mut Vec<Body>) {
-        out.push(Body::Raw { line: line.to_owned() });
-    }
-
-    fn native_session_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn finish(self: Box<Self>, exit: &Exit, stderr_tail: &str, out: &mut Vec<Body>) -> Ending {
-        self.tally.conclude(exit, stderr_tail, out)
-    }
+pub(super) fn decoder(config: &AgentConfig, request: &TurnRequest<'_>) -> Box<dyn Decoder> {
+    Box::new(GeminiDecoder::new(Tally::new(config, request)))
 }

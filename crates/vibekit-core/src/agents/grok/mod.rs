@@ -1,40 +1,23 @@
 //! Grok.
 
-use super::tally::Tally;
-use super::{AgentConfig, Decoder, Ending, TurnRequest};
-use crate::Result;
-use crate::command::{Exit, Invocation};
-use crate::event::Body;
+mod decoder;
+mod invocation;
 
-pub(super) fn invocation(config: &AgentConfig, request: &TurnRequest<'_>) -> Result<Invocation> {
-    Ok(Invocation {
-        program: config.kind.as_str().to_owned(),
-        args: Vec::new(),
-        stdin: request.prompt.as_bytes().to_vec(),
-        env: Vec::new(),
-        files: Vec::new(),
+use self::decoder::GrokDecoder;
+use super::tally::{Tally, Traits};
+use super::{AgentConfig, Decoder, TurnRequest};
+
+pub(super) use self::invocation::invocation;
+
+const TRAITS: Traits =
+    Traits { optional_flags: &["--output-format", "--verbatim"], lost: &["not found locally"] };
+
+pub(super) fn decoder(config: &AgentConfig, request: &TurnRequest<'_>) -> Box<dyn Decoder> {
+    Box::new({
+        let mut tally = Tally::new(config, request);
+        // The id is only told at the end, but it is ours.
+        let older = invocation::is_older(request);
+        tally.session = (!older).then(|| request.conversation.unwrap_or(request.fresh_uuid).to_owned());
+        GrokDecoder::new(tally, older)
     })
-}
-
-pub(super) fn decoder(_: &AgentConfig, _: &TurnRequest<'_>) -> Box<dyn Decoder> {
-    Box::new(GrokDecoder::default())
-}
-
-#[derive(Default)]
-struct GrokDecoder {
-    tally: Tally,
-}
-
-impl Decoder for GrokDecoder {
-    fn line(&mut self, line: &str, out: &mut Vec<Body>) {
-        out.push(Body::Raw { line: line.to_owned() });
-    }
-
-    fn native_session_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn finish(self: Box<Self>, exit: &Exit, stderr_tail: &str, out: &mut Vec<Body>) -> Ending {
-        self.tally.conclude(exit, stderr_tail, out)
-    }
 }

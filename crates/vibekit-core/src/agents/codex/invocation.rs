@@ -1,0 +1,88 @@
+//! How Codex is started. Flags and settings as of 0.169.
+
+use super::super::arguments::{Arguments, environment};
+use super::super::config::provider_variable;
+use super::super::instruction::{system_text, with_history};
+use super::super::{AgentConfig, TurnRequest};
+use crate::command::Invocation;
+use crate::protocol::Mode;
+use crate::{Error, Result};
+
+pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<'_>) -> Result<Invocation> {
+    let mut args = Arguments::new(request);
+    args.add(["exec", "--json", "--skip-git-repo-check"]);
+    match request.mode {
+        // The sandbox around it is the sandbox.
+        Mode::Code => args.add(["--dangerously-bypass-approvals-and-sandbox"]),
+        // Its default sandbox needs a user namespace of its own, which the sandbox around it refuses; the older one
+        // makes do with Landlock.
+        Mode::Ask => args.add(["-s", "read-only", "--enable", "use_legacy_landlock"]),
+    };
+    args.optional(["--disable", "plugins"]);
+    args.optional(["--disable", "unbounded_connection_retries"]);
+    if let Some(model) = config.model() {
+        args.add(["-m", model]);
+    }
+    let mut set = |key: &str, value: &str| {
+        args.add(["-c", &format!("{key}={value}")]);
+    };
+    set("analytics.enabled", "false");
+    set("check_for_update_on_startup", "false");
+    set("developer_instructions", &toml_string(&system_text(config, request.mode)?));
+    let key_variable = match (config.provider(), config.base_url()) {
+        ("openai", url) => {
+            if let Some(url) = url {
+                set("openai_base_url", &toml_string(url));
+            }
+            "CODEX_API_KEY".to_owned()
+        }
+        (provider, url) => {
+            let url = url.or(known_url(provider)).ok_or_else(|| {
+                Error::invalid(
+                    "agent.model.baseUrl",
+                    format!("is missing, and codex does not know where the provider {provider:?} is"),
+                    "Set it to the address of an API that speaks OpenAI's Responses protocol.",
+                )
+            })?;
+            let variable = provider_variable(provider);
+            let [name, url, key] = [provider, url, &variable].map(toml_string);
+            set("model_provider", "\"vibekit\"");
+            set(
+                "model_providers.vibekit",
+                &format!(
+                    "{{name={name},base_url={url},env_key={key},wire_api=\"responses\",supports_websockets=false}}"
+                ),
+            );
+            variable
+        }
+    };
+    let prompt = match request.conversation {
+        Some(id) => {
+            args.add(["resume", id]);
+            request.prompt.to_owned()
+        }
+        None => with_history(request.history, request.prompt),
+    };
+    args.add(["-"]);
+
+    Ok(Invocation {
+        program: config.kind.as_str().to_owned(),
+        args: args.done(),
+        stdin: prompt.into_bytes(),
+        env: environment([(&key_variable, config.api_key())]),
+        files: Vec::new(),
+    })
+}
+
+/// Providers whose address needs no configuration.
+fn known_url(provider: &str) -> Option<&'static str> {
+    match provider {
+        "openrouter" => Some("https://openrouter.ai/api/v1"),
+        _ => None,
+    }
+}
+
+/// A TOML basic string. JSON's escapes are a subset of TOML's, DEL excepted.
+fn toml_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
+}

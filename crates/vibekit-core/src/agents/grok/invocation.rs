@@ -1,0 +1,98 @@
+//! How Grok is started: xAI's Grok Build (flags and variables as of 1.0.41), or else the older
+//! `@vibe-kit/grok-cli` (0.0.34), whose program has the same name.
+
+use super::super::arguments::{Arguments, environment};
+use super::super::instruction::{fixed, system_text, with_history};
+use super::super::{AgentConfig, TurnRequest};
+use crate::command::Invocation;
+use crate::protocol::Mode;
+use crate::{Error, Result};
+
+/// The flag the older program is recognised by: it refuses it.
+const TELLTALE: &str = "--output-format";
+
+/// Linux refuses an argument of 128 KiB.
+const MAX_ARGUMENT: usize = 128 * 1024 - 1;
+
+pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<'_>) -> Result<Invocation> {
+    if is_older(request) {
+        return older(config, request);
+    }
+    let mut args = Arguments::new(request);
+    args.add([TELLTALE, "streaming-json"]);
+    match request.mode {
+        Mode::Code => args.add(["--always-approve"]),
+        Mode::Ask => {
+            args.add(["--always-approve"]).add(["--deny", "Bash", "--deny", "Edit", "--deny", "Write"])
+        }
+    };
+    args.optional(["--verbatim"]);
+    args.add(["--rules", &system_text(config, request.mode)?]);
+    if let Some(model) = config.model() {
+        args.add(["-m", model]);
+    }
+    let prompt = match request.conversation {
+        Some(id) => {
+            args.add(["-r", id]);
+            request.prompt.to_owned()
+        }
+        None => {
+            args.add(["-s", request.fresh_uuid]);
+            with_history(request.history, request.prompt)
+        }
+    };
+    // It does not read standard input by itself.
+    args.add(["--prompt-file", "/dev/stdin"]);
+
+    Ok(Invocation {
+        program: config.kind.as_str().to_owned(),
+        args: args.done(),
+        stdin: prompt.into_bytes(),
+        env: environment([
+            ("XAI_API_KEY", config.api_key()),
+            ("GROK_MODELS_BASE_URL", config.base_url()),
+            ("GROK_XAI_API_BASE_URL", config.base_url()),
+            ("GROK_MAX_RETRIES", Some("4")),
+            ("GROK_DISABLE_AUTOUPDATER", Some("1")),
+            ("GROK_TELEMETRY_ENABLED", Some("0")),
+            ("GROK_MEMORY", Some("0")),
+        ]),
+        files: Vec::new(),
+    })
+}
+
+/// Whether the installed program was found to be the older one.
+pub(super) fn is_older(request: &TurnRequest<'_>) -> bool {
+    request.dropped_flags.iter().any(|flag| flag == TELLTALE)
+}
+
+/// The older program: no conversation of its own, no system text, and the prompt as an argument.
+fn older(config: &AgentConfig, request: &TurnRequest<'_>) -> Result<Invocation> {
+    if request.mode == Mode::Ask {
+        return Err(Error::invalid(
+            "agent.mode",
+            "is ask, which the installed grok (@vibe-kit/grok-cli) cannot be held to",
+            "Install xAI's grok (`npm install -g @xai-official/grok`), or use code mode.",
+        ));
+    }
+    let prompt = format!("{}\n\n{}", fixed(request.mode), with_history(request.history, request.prompt));
+    if prompt.len() > MAX_ARGUMENT || prompt.contains('\0') {
+        return Err(Error::invalid(
+            "prompt",
+            "is too long for the installed grok (@vibe-kit/grok-cli), which takes it as an argument, or holds a NUL",
+            "Keep it below 120 KiB of text, or install xAI's grok (`npm install -g @xai-official/grok`).",
+        ));
+    }
+    let mut args = Arguments::new(request);
+    if let Some(model) = config.model() {
+        args.add(["-m", model]);
+    }
+    args.add(["-p", &prompt]);
+    Ok(Invocation {
+        program: config.kind.as_str().to_owned(),
+        args: args.done(),
+        stdin: Vec::new(),
+        env: environment([("GROK_API_KEY", config.api_key()), ("GROK_BASE_URL", config.base_url())]),
+        files: Vec::new(),
+    })
+}
