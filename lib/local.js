@@ -37,7 +37,7 @@ function createLocalProvider(options = {}) {
   if (!isObject(options) || Array.isArray(options)) {
     throw revive(wrongType('options', 'an object', options, 'Leave them out for the defaults.'))
   }
-  const made = native().provider('local', JSON.stringify(plain(options, 'options')), JSON.stringify(process.env))
+  const made = native().provider(JSON.stringify(plain(options, 'options')), JSON.stringify(process.env))
   if (typeof made === 'string') throw revive(JSON.parse(made))
   return new LocalProvider(made)
 }

@@ -67,10 +67,12 @@ export function nextOp(): number
 // ---- providers on their own ----------------------------------------------------------------------------------------
 
 /**
- * Makes a native provider. `kind`: "local". `options`: JSON of the user's options; `env`: JSON of the host variables it may read
- * (PATH, HOME, XDG_STATE_HOME, VIBEKIT_HOME …). Gives JSON of a failure when they are wrong or the host cannot do it.
+ * Makes the embedded sandbox's provider. `options`: JSON of the user's options; `env`: JSON of the host variables it may read
+ * (PATH, HOME, XDG_STATE_HOME, VIBEKIT_HOME). Gives JSON of a failure when they are wrong or the host cannot do it.
  */
-export function provider(kind: string, options: string, env: string): NativeProvider | string
+export function provider(options: string, env: string): NativeProvider | string
+/** Finds out by trying what this host can do: DONE `{ tier, landlock, ownUser, cgroups, unenforced, probeUs }`, else FAIL. */
+export function providerProbe(provider: NativeProvider, onFrames: OnFrames): number
 /**
  * Creates or resumes. `request`: JSON `{ resume?: id, env: [[k, v]…], agent, workingDirectory }`.
  * DONE carries `{ sandboxId, processesLost, paused }`; the handle is then fetched once with {@link takeSandbox}.
@@ -96,9 +98,6 @@ export function sandboxWrite(sandbox: NativeSandbox, path: string, content: Uint
 export function sandboxCancel(op: number): void
 /** Standard input of a run with `pipeStdin`; `null` closes it. False when the run has none or is over. */
 export function sandboxInput(op: number, data: Uint8Array | null): boolean
-/** Probes this host. JSON of `{ supported: boolean, missing: […], tier }`. */
-export function probe(kind: string, env: string): string
-
 /** JSON of a failure (error.rs `Error`). */
 export interface Failure {
   code: string

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::bindgen_prelude::{Either, External, Result, Utf16String};
 use napi_derive::napi;
+use vibekit_core::Stream;
 use vibekit_core::config::Setup;
 use vibekit_core::machine::Machine;
 use vibekit_core::protocol::{Action, Call, Emission, Input};
-use vibekit_core::{Code, Error, Stream};
 use vibekit_driver::{Driver, Sink};
 use vibekit_sandbox::Provider;
 
@@ -44,7 +44,7 @@ pub fn machine(
     setup_json: String,
     provider: Option<&External<NativeProvider>>,
 ) -> Either<External<Handle>, String> {
-    match make(&setup_json, provider.map(|provider| provider.0.clone())) {
+    match make(&setup_json, provider.map(|provider| provider.0.clone() as Arc<dyn Provider>)) {
         Ok(handle) => Either::A(External::new(handle)),
         Err(error) => Either::B(failure::json(&error)),
     }
@@ -141,14 +141,4 @@ fn stepped(machine: &Handle) -> Result<std::sync::MutexGuard<'_, Machine>> {
 /// JavaScript's clock (milliseconds since the Unix epoch, a double) as the machine counts.
 fn millis(now: f64) -> u64 {
     if now.is_finite() && now > 0.0 { now as u64 } else { 0 }
-}
-
-/// What the setup asks for and this version cannot open.
-pub(crate) fn unsupported(name: &str) -> Error {
-    Error::new(
-        Code::Unsupported,
-        format!("environment.{name} cannot be opened by this version of vibekit-native."),
-    )
-    .with_field(format!("environment.{name}"))
-    .with_hint("Use environment.local, or pass a provider object with withSandbox().")
 }

@@ -15,11 +15,10 @@ use vibekit_local::{HostEnv, LocalOptions, LocalProvider};
 use vibekit_sandbox::{OpenRequest, Provider, Sandbox};
 
 use crate::channel::{Channel, OnFrames};
-use crate::machine::unsupported;
 use crate::{failure, runtime};
 
 /// A provider behind an opaque handle.
-pub struct NativeProvider(pub(crate) Arc<dyn Provider>);
+pub struct NativeProvider(pub(crate) Arc<LocalProvider>);
 /// A sandbox behind an opaque handle.
 pub struct NativeSandbox(Arc<dyn Sandbox>);
 
@@ -39,25 +38,28 @@ fn table() -> MutexGuard<'static, Table> {
 /// The provider a setup's `environment` names.
 pub(crate) fn provider_of(setup: &Setup, env: &Value) -> vibekit_core::Result<Arc<dyn Provider>> {
     let environment = setup.environment()?;
-    make(environment.name, &environment.options, env, &format!("environment.{}", environment.name))
+    environment.check_openable()?;
+    let options = LocalOptions::parse(&environment.options, &format!("environment.{}", environment.name))?;
+    Ok(LocalProvider::new(options, host_env(env))?)
 }
 
-fn make(kind: &str, options: &Value, env: &Value, field: &str) -> vibekit_core::Result<Arc<dyn Provider>> {
-    match kind {
-        "local" => {
-            let options = LocalOptions::parse(options, field)?;
-            Ok(LocalProvider::new(options, HostEnv::from_json(env))?)
-        }
-        other => Err(unsupported(other)),
+/// The variables that matter, out of the host's environment as the shim sees it.
+fn host_env(env: &Value) -> HostEnv {
+    let variable = |name: &str| env[name].as_str().filter(|value| !value.is_empty()).map(str::to_owned);
+    HostEnv {
+        path: variable("PATH"),
+        home: variable("HOME").map(Into::into),
+        xdg_state_home: variable("XDG_STATE_HOME").map(Into::into),
+        vibekit_home: variable("VIBEKIT_HOME").map(Into::into),
     }
 }
 
 /// Makes a provider.
 #[napi(catch_unwind)]
-pub fn provider(kind: String, options: String, env: String) -> Either<External<NativeProvider>, String> {
+pub fn provider(options: String, env: String) -> Either<External<NativeProvider>, String> {
     let made = failure::read_value(&options, "options").and_then(|options| {
         let env = failure::read_value(&env, "env")?;
-        make(&kind, &options, &env, "options")
+        LocalProvider::new(LocalOptions::parse(&options, "options")?, host_env(&env))
     });
     match made {
         Ok(provider) => Either::A(External::new(NativeProvider(provider))),
@@ -201,17 +203,11 @@ pub fn sandbox_input(op: u32, data: Option<Uint8Array>) -> bool {
     table().runs.get(&op).is_some_and(|run| run.input(data))
 }
 
-/// What this host can do for a provider.
+/// What this host can do for a provider, found out by trying.
 #[napi(catch_unwind)]
-pub fn probe(kind: String, env: String) -> String {
-    let probed = failure::read_value(&env, "env").and_then(|env| match kind.as_str() {
-        "local" => Ok(vibekit_local::probe(&HostEnv::from_json(&env))),
-        other => Err(unsupported(other)),
-    });
-    match probed {
-        Ok(report) => report.to_string(),
-        Err(error) => failure::json(&error),
-    }
+pub fn provider_probe(provider: &External<NativeProvider>, on_frames: OnFrames<'_>) -> Result<u32> {
+    let provider = provider.0.clone();
+    perform(&on_frames, move |_op| async move { Ok(json!(provider.probe().await?)) })
 }
 
 /// Runs one piece of work with a channel of its own.
