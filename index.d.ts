@@ -616,6 +616,24 @@ export interface LocalProvider extends SandboxProvider {
   create(envs?: Record<string, string>, agentType?: AgentType, workingDirectory?: string): Promise<LocalSandbox>
   /** Rejects with `SESSION_NOT_FOUND` or `SESSION_IN_USE`. */
   resume(sandboxId: string): Promise<LocalSandbox>
+  /** Finds out by trying what this machine can do. Rejects with `LOCAL_SANDBOX_UNSUPPORTED` where it cannot run the sandbox. */
+  probe(): Promise<LocalSupport>
+}
+
+/** What a machine gives the embedded sandbox. */
+export interface LocalSupport {
+  /** Isolation in force. */
+  tier: 'namespaces'
+  /** Landlock version, 0 where the kernel has none. */
+  landlock: number
+  /** True when sessions run under a host user of their own (the process is root's). */
+  ownUser: boolean
+  /** True when memory and CPU limits hold for a session as a whole. */
+  cgroups: boolean
+  /** Limits that cannot be enforced here, by name. */
+  unenforced: string[]
+  /** Microseconds the probe took. */
+  probeUs: number
 }
 
 /**

@@ -65,6 +65,16 @@ class LocalProvider {
     const resume = text('sandboxId', sandboxId, 'Pass the `sandboxId` of a sandbox created before.')
     return open(this, { resume, env: [], agent: '', workingDirectory: '/vibe0' })
   }
+
+  /**
+   * Finds out by trying what this machine can do; rejects with `LOCAL_SANDBOX_UNSUPPORTED` where it cannot run the sandbox.
+   * @returns {Promise<Record<string, unknown>>}
+   */
+  async probe() {
+    const handle = /** @type {import('./native').NativeProvider} */ (nativeProviderOf(this))
+    const { value } = await operate((onFrames) => native().providerProbe(handle, onFrames), nothing)
+    return value
+  }
 }
 
 /** @param {LocalProvider} provider @param {Record<string, unknown>} request */
