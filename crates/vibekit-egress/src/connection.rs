@@ -15,7 +15,7 @@ use crate::socks::{self, Reply, SocksError};
 use crate::{PROXY_PORT, Reason, SOCKS_PORT, Via, dial, lookup, web};
 
 /// The socket a connection came in by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     Captured(u16),
     Dns,
@@ -23,20 +23,29 @@ pub(crate) enum Door {
     Socks,
 }
 
+impl Door {
+    /// What the door is for a connection to this address. The proxies' sockets take every address, and only a
+    /// loopback address means the proxy: a destination outside may have something else on its port.
+    fn at(self, ip: IpAddr) -> Self {
+        match self {
+            Self::HttpProxy if !ip.is_loopback() => Self::Captured(PROXY_PORT),
+            Self::Socks if !ip.is_loopback() => Self::Captured(SOCKS_PORT),
+            door => door,
+        }
+    }
+}
+
 const TLS_PORT: u16 = 443;
 const HTTP_PORT: u16 = 80;
 
 pub(crate) async fn serve(shared: &Shared, door: Door, stream: TcpStream) {
-    // Both fail only when the peer is gone already.
+    // Fails only when the peer is gone already.
     let Ok(ip) = dial::destination(&stream) else { return };
     let _ = stream.set_nodelay(true);
     let client = Buffered::new(stream);
-    match door {
+    match door.at(ip) {
         Door::Captured(port) => direct(shared, client, ip, port).await,
         Door::Dns => lookup::serve_tcp(shared, client).await,
-        // The sockets take every address, and only a loopback address means the proxy.
-        Door::HttpProxy if !ip.is_loopback() => direct(shared, client, ip, PROXY_PORT).await,
-        Door::Socks if !ip.is_loopback() => direct(shared, client, ip, SOCKS_PORT).await,
         Door::HttpProxy => http_proxy(shared, client).await,
         Door::Socks => socks(shared, client).await,
     }
@@ -279,5 +288,27 @@ async fn socks_request(shared: &Shared, client: &mut Buffered) -> Option<socks::
             }
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxies_are_at_loopback_addresses_only() {
+        let (here, v6, there) = (
+            IpAddr::from([127, 0, 0, 1]),
+            IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            IpAddr::from([198, 18, 0, 1]),
+        );
+        for ip in [here, v6] {
+            assert_eq!(Door::HttpProxy.at(ip), Door::HttpProxy);
+            assert_eq!(Door::Socks.at(ip), Door::Socks);
+        }
+        assert_eq!(Door::HttpProxy.at(there), Door::Captured(3128));
+        assert_eq!(Door::Socks.at(there), Door::Captured(1080));
+        assert_eq!(Door::Captured(443).at(here), Door::Captured(443));
+        assert_eq!(Door::Dns.at(there), Door::Dns);
     }
 }

@@ -5,6 +5,19 @@
 //! connects to arrives here, with the original destination as the local address of the accepted connection. The
 //! [`Policy`] decides, the gateway forwards. When the gateway is gone nobody accepts, so nothing gets out.
 //!
+//! # What a permitted connection is held to
+//!
+//! * To a name: the addresses it resolves to are looked at, and exactly those are connected to. On port 443 the TLS
+//!   hello must name the same server, on port 80 the request the same host.
+//! * To an address: a rule must cover it. What is said on it is not looked at.
+//!
+//! # What it cannot see
+//!
+//! TLS is not opened. Who may talk to a permitted server may tell it, inside of TLS, to act as another host that is
+//! served at the same place, if that server does such a thing. Encrypted hellos (ECH) are refused, as they are made
+//! for this. UDP is not forwarded, so QUIC is not; its clients fall back to TCP. Behind an upstream proxy, the proxy
+//! resolves names and is trusted to keep private addresses to itself.
+//!
 //! The crate stands alone: it knows nothing of sandboxes, agents or sessions.
 
 pub mod addr;
