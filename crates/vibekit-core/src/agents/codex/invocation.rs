@@ -2,6 +2,7 @@
 
 use super::super::arguments::{Arguments, environment};
 use super::super::config::provider_variable;
+use super::guard::hook;
 use super::super::instruction::{system_text, with_history};
 use super::super::{AgentConfig, TurnRequest};
 use crate::command::Invocation;
@@ -11,13 +12,11 @@ use crate::{Error, Result};
 pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<'_>) -> Result<Invocation> {
     let mut args = Arguments::new(request);
     args.add(["exec", "--json", "--skip-git-repo-check"]);
-    match request.mode {
-        // The sandbox around it is the sandbox.
-        Mode::Code => args.add(["--dangerously-bypass-approvals-and-sandbox"]),
-        // Its default sandbox needs a user namespace of its own, which the sandbox around it refuses; the older one
-        // makes do with Landlock.
-        Mode::Ask => args.add(["-s", "read-only", "--enable", "use_legacy_landlock"]),
-    };
+    // The sandbox around it is the sandbox.
+    args.add(["--dangerously-bypass-approvals-and-sandbox"]);
+    if request.mode == Mode::Ask {
+        args.add(["--dangerously-bypass-hook-trust"]);
+    }
     args.optional(["--disable", "plugins"]);
     args.optional(["--disable", "unbounded_connection_retries"]);
     if let Some(model) = config.model() {
@@ -28,7 +27,9 @@ pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<
     };
     set("analytics.enabled", "false");
     set("check_for_update_on_startup", "false");
-    set("developer_instructions", &toml_string(&system_text(config, request.mode)?));
+    if request.mode == Mode::Ask {
+        set("hooks.PreToolUse", &hook());
+    }
     let key_variable = match (config.provider(), config.base_url()) {
         ("openai", url) => {
             if let Some(url) = url {
@@ -70,7 +71,9 @@ pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<
         args: args.done(),
         stdin: prompt.into_bytes(),
         env: environment([(&key_variable, config.api_key())]),
-        files: Vec::new(),
+        // Unlike the setting for developer instructions, which is frozen with the conversation, this file is read
+        // for every turn, and the agent is told when it has changed: so the mode may change within a conversation.
+        files: vec![("$HOME/.codex/AGENTS.md".to_owned(), system_text(config, request.mode)?.into_bytes())],
     })
 }
 
@@ -83,6 +86,6 @@ fn known_url(provider: &str) -> Option<&'static str> {
 }
 
 /// A TOML basic string. JSON's escapes are a subset of TOML's, DEL excepted.
-fn toml_string(text: &str) -> String {
+pub(super) fn toml_string(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }

@@ -1,6 +1,7 @@
 //! Codex.
 
 mod decoder;
+mod guard;
 mod invocation;
 
 use self::decoder::CodexDecoder;

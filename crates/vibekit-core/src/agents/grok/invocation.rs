@@ -27,18 +27,20 @@ pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<
         }
     };
     args.optional(["--verbatim"]);
-    args.add(["--rules", &system_text(config, request.mode)?]);
     if let Some(model) = config.model() {
         args.add(["-m", model]);
     }
+    let system = system_text(config, request.mode)?;
     let prompt = match request.conversation {
         Some(id) => {
             args.add(["-r", id]);
-            request.prompt.to_owned()
+            // The rules are frozen with the conversation; what changed since is told the way the program itself
+            // reminds the model of things.
+            format!("<system-reminder>\n{system}\n</system-reminder>\n\n{}", request.prompt)
         }
         None => {
-            args.add(["-s", request.fresh_uuid]);
-            with_history(request.history, request.prompt)
+            args.add(["--rules", &system, "-s", request.fresh_uuid]);
+            shield(with_history(request.history, request.prompt))
         }
     };
     // It does not read standard input by itself.
@@ -52,13 +54,19 @@ pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<
             ("XAI_API_KEY", config.api_key()),
             ("GROK_MODELS_BASE_URL", config.base_url()),
             ("GROK_XAI_API_BASE_URL", config.base_url()),
-            ("GROK_MAX_RETRIES", Some("4")),
+            ("GROK_MAX_RETRIES", Some("2")),
             ("GROK_DISABLE_AUTOUPDATER", Some("1")),
             ("GROK_TELEMETRY_ENABLED", Some("0")),
             ("GROK_MEMORY", Some("0")),
         ]),
         files: Vec::new(),
     })
+}
+
+/// A prompt that begins with a slash may be taken for a command of the program's and never reach the model. A word
+/// joiner, which is invisible, before it makes it text; white space would not do, the program removes it.
+fn shield(prompt: String) -> String {
+    if prompt.trim_start().starts_with('/') { format!("\u{2060}{prompt}") } else { prompt }
 }
 
 /// Whether the installed program was found to be the older one.
