@@ -1,16 +1,26 @@
-//! Hosts that cannot give a sandbox, made out of one that can.
+//! Hosts other than this one, made out of it.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use crate::sys::sys;
+use crate::{internet, report};
 
 /// `wrap CONDITION PROGRAM [ARGUMENT …]`: runs a program with system calls missing, as container engines do it.
 /// `no-namespaces`: `unshare` and `clone` with namespace flags give EPERM, `clone3` is unknown. `no-landlock`: the
-/// Landlock calls are unknown. `no-seccomp`: no filter can be loaded. `no-memfd`: no anonymous files.
+/// Landlock calls are unknown. `no-seccomp`: no filter can be loaded. `no-memfd`: no anonymous files. `no-mount`: no
+/// mounts. `internet`: every address leads to loopback of this network namespace, which must be a new one.
 pub(crate) fn wrap(arguments: &[OsString]) -> ExitCode {
     let [condition, program, rest @ ..] = arguments else { return ExitCode::from(64) };
+    if condition == "internet" {
+        if let Err(errno) = internet::set_up() {
+            report::say(0, "internet", &errno.to_string(), "");
+            return ExitCode::from(70);
+        }
+        let _ = Command::new(program).args(rest).exec();
+        return ExitCode::from(71);
+    }
     let filter = match condition.to_str().unwrap_or_default() {
         "no-namespaces" => no_namespaces(),
         "no-landlock" => refusing(&[444, 445, 446], libc::ENOSYS),

@@ -19,6 +19,7 @@ mod devices;
 mod files;
 mod hosts;
 mod identity;
+mod internet;
 mod ipc;
 mod kernel;
 mod limits;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         "dns" => network::dns(rest),
         "proxy" => network::proxy(rest),
         "relay" => network::relay(rest),
+        "serve" => network::serve(rest),
         "forks" => limits::forks(rest),
         "eat" => limits::eat(rest),
         "fill" => limits::fill(rest),

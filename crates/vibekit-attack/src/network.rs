@@ -140,6 +140,23 @@ pub(crate) fn relay(arguments: &[OsString]) {
     }
 }
 
+/// `serve PORT TEXT`: answers with a text on a port of loopback, until it is ended.
+pub(crate) fn serve(arguments: &[OsString]) {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let [port, text] = words[..] else { return };
+    let Ok(listener) = TcpListener::bind(("127.0.0.1", port.parse().unwrap_or_default())) else { return };
+    say(38, "serving", "ok", port);
+    for mut stream in listener.incoming().flatten() {
+        let mut request = [0_u8; 512];
+        let _ = stream.read(&mut request);
+        let _ = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+            text.len()
+        );
+    }
+}
+
 fn numbered(arguments: &[OsString]) -> Option<(u16, Vec<&str>)> {
     let mut words = arguments.iter().filter_map(|word| word.to_str());
     let row = words.next()?.parse().ok();
