@@ -43,13 +43,7 @@ fn input(machine: &mut Machine, input: Input) -> Vec<Action> {
 }
 
 fn opened(ticket: u32, id: &str) -> Input {
-    Input::Opened {
-        ticket,
-        result: Ok(Opened {
-            sandbox_id: Some(id.to_owned()),
-            ..Opened::default()
-        }),
-    }
+    Input::Opened { ticket, result: Ok(Opened { sandbox_id: Some(id.to_owned()), ..Opened::default() }) }
 }
 
 fn settled(actions: &[Action], of: u32) -> Option<&Result<Value, Error>> {

@@ -1,1 +1,8 @@
-//! See the crate description in Cargo.toml.
+//! The simulator and doubles for the tests of vibekit-native.
+
+#![forbid(unsafe_code)]
+
+mod rng;
+pub mod simulator;
+
+pub use rng::Rng;

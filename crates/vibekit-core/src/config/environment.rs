@@ -53,23 +53,15 @@ impl Environment {
             other => return Err(wrong_type(&path, other, "Give it as an object; {} takes all defaults.")),
         };
         if !keys.is_empty() {
-            let remedy = format!(
-                "Set {path}.apiKey, or the environment variable {}.",
-                keys.join(" or ")
-            );
+            let remedy = format!("Set {path}.apiKey, or the environment variable {}.", keys.join(" or "));
             let given = text(options, &path, "apiKey", &remedy)?;
-            let found = given.or_else(|| {
-                keys.iter()
-                    .find_map(|key| lookup(key).filter(|value| !value.is_empty()))
-            });
+            let found =
+                given.or_else(|| keys.iter().find_map(|key| lookup(key).filter(|value| !value.is_empty())));
             if found.is_none() {
                 return Err(Error::invalid(format!("{path}.apiKey"), "is missing", remedy));
             }
         }
-        Ok(Self {
-            name,
-            options: Value::Object(options.clone()),
-        })
+        Ok(Self { name, options: Value::Object(options.clone()) })
     }
 
     /// Whether this version has a native provider of that name.
@@ -82,16 +74,10 @@ impl Environment {
             return Ok(());
         }
         let field = format!("environment.{}", self.name);
-        let can: Vec<_> = OPENABLE
-            .iter()
-            .map(|name| format!("environment.{name}"))
-            .collect();
+        let can: Vec<_> = OPENABLE.iter().map(|name| format!("environment.{name}")).collect();
         Err(Error::new(
             Code::Unsupported,
-            format!(
-                "{field} cannot be opened by this version. It can open: {}.",
-                can.join(", ")
-            ),
+            format!("{field} cannot be opened by this version. It can open: {}.", can.join(", ")),
         )
         .with_field(field)
         .with_hint("Use environment: { local: {} }, or pass the provider's own package to withSandbox()."))
@@ -100,10 +86,7 @@ impl Environment {
 
 /// Upstream's sentence for every way of not having one.
 fn none_found() -> Error {
-    Error::new(
-        Code::InvalidArgument,
-        "No sandbox configuration found in environment config",
-    )
-    .with_field("environment")
-    .with_hint(REMEDY)
+    Error::new(Code::InvalidArgument, "No sandbox configuration found in environment config")
+        .with_field("environment")
+        .with_hint(REMEDY)
 }

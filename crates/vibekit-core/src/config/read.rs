@@ -14,12 +14,9 @@ pub(super) fn wrong_type(field: &str, value: &Value, remedy: &str) -> Error {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     };
-    Error::new(
-        Code::InvalidType,
-        format!("{field} must not be {found}. {remedy}"),
-    )
-    .with_field(field)
-    .with_hint(remedy)
+    Error::new(Code::InvalidType, format!("{field} must not be {found}. {remedy}"))
+        .with_field(field)
+        .with_hint(remedy)
 }
 
 /// The value of a key; `null` counts as absent, as it does for users who write `key: maybe ?? null`.
@@ -28,7 +25,12 @@ pub(super) fn get<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a V
 }
 
 /// A string. Empty ones count as absent.
-pub(super) fn text(object: &Map<String, Value>, path: &str, key: &str, remedy: &str) -> Result<Option<String>> {
+pub(super) fn text(
+    object: &Map<String, Value>,
+    path: &str,
+    key: &str,
+    remedy: &str,
+) -> Result<Option<String>> {
     match get(object, key) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),

@@ -37,10 +37,7 @@ pub struct Github {
 
 impl std::fmt::Debug for Github {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Github")
-            .field("token", &"***")
-            .field("repository", &self.repository)
-            .finish()
+        f.debug_struct("Github").field("token", &"***").field("repository", &self.repository).finish()
     }
 }
 
@@ -73,8 +70,7 @@ enum Agent {
 /// Where commands run unless the user says otherwise.
 const WORKING_DIRECTORY: &str = "/vibe0";
 
-const AGENT_REMEDY: &str =
-    "Set agent to { type: \"claude\" | \"codex\" | \"gemini\" | \"grok\" | \"opencode\", model: { apiKey } }.";
+const AGENT_REMEDY: &str = "Set agent to { type: \"claude\" | \"codex\" | \"gemini\" | \"grok\" | \"opencode\", model: { apiKey } }.";
 
 impl Setup {
     /// Reads what the shim sends:
@@ -113,7 +109,8 @@ impl Setup {
             Some(Value::Object(config)) => config,
             None | Some(Value::Null) => &empty,
             Some(other) => {
-                fault = Some(wrong_type("config", other, "Pass an object: new VibeKit({ agent, environment })."));
+                fault =
+                    Some(wrong_type("config", other, "Pass an object: new VibeKit({ agent, environment })."));
                 &empty
             }
         };
@@ -127,29 +124,26 @@ impl Setup {
             keep(error);
             None
         });
-        let session_id = text(config, "", "sessionId", "Set sessionId to the id of a session, or leave it out.")
-            .unwrap_or_else(|error| {
-                keep(error);
-                None
-            });
-        let working_directory = text(
-            config,
-            "",
-            "workingDirectory",
-            "Set workingDirectory to a path inside the sandbox.",
-        )
-        .and_then(|path| match path {
-            Some(path) if path.contains('\0') => Err(Error::invalid(
-                "workingDirectory",
-                "holds a NUL character",
-                "Remove it; no path can hold one.",
-            )),
-            path => Ok(path),
-        })
-        .unwrap_or_else(|error| {
-            keep(error);
-            None
-        });
+        let session_id =
+            text(config, "", "sessionId", "Set sessionId to the id of a session, or leave it out.")
+                .unwrap_or_else(|error| {
+                    keep(error);
+                    None
+                });
+        let working_directory =
+            text(config, "", "workingDirectory", "Set workingDirectory to a path inside the sandbox.")
+                .and_then(|path| match path {
+                    Some(path) if path.contains('\0') => Err(Error::invalid(
+                        "workingDirectory",
+                        "holds a NUL character",
+                        "Remove it; no path can hold one.",
+                    )),
+                    path => Ok(path),
+                })
+                .unwrap_or_else(|error| {
+                    keep(error);
+                    None
+                });
 
         Self {
             generation,
@@ -194,24 +188,22 @@ impl Setup {
     pub fn check_work(&self) -> Result<()> {
         match self.generation {
             Generation::Config => self.initialized()?,
-            Generation::Fluent => {
-                match &self.agent {
-                    Agent::Missing => return Err(uninitialized(agent_missing())),
-                    Agent::Faulty(error) if unknown_type(error) => return Err(uninitialized(error.clone())),
-                    _ if !self.has_sandbox() => {
-                        return Err(uninitialized(
-                            Error::new(
-                                Code::InvalidArgument,
-                                "Sandbox provider is required. Use withSandbox() to configure a provider.",
-                            )
-                            .with_field("sandbox")
-                            .with_hint("Call withSandbox(provider) before the first command."),
-                        ));
-                    }
-                    Agent::Faulty(error) => return Err(uninitialized(error.clone())),
-                    Agent::Usable(_) => {}
+            Generation::Fluent => match &self.agent {
+                Agent::Missing => return Err(uninitialized(agent_missing())),
+                Agent::Faulty(error) if unknown_type(error) => return Err(uninitialized(error.clone())),
+                _ if !self.has_sandbox() => {
+                    return Err(uninitialized(
+                        Error::new(
+                            Code::InvalidArgument,
+                            "Sandbox provider is required. Use withSandbox() to configure a provider.",
+                        )
+                        .with_field("sandbox")
+                        .with_hint("Call withSandbox(provider) before the first command."),
+                    ));
                 }
-            }
+                Agent::Faulty(error) => return Err(uninitialized(error.clone())),
+                Agent::Usable(_) => {}
+            },
         }
         self.fault.clone().map_or(Ok(()), Err)
     }
@@ -378,11 +370,8 @@ fn read_agent(agent: &Map<String, Value>) -> Result<AgentConfig> {
         config.model = first(&[(model, MODEL, "name")])?;
     }
     config.provider = first(&[(model, MODEL, "provider"), (agent, AGENT, "provider")])?;
-    config.api_key = first(&[
-        (model, MODEL, "apiKey"),
-        (agent, AGENT, "apiKey"),
-        (agent, AGENT, "providerApiKey"),
-    ])?;
+    config.api_key =
+        first(&[(model, MODEL, "apiKey"), (agent, AGENT, "apiKey"), (agent, AGENT, "providerApiKey")])?;
     config.oauth_token = first(&[(model, MODEL, "oauthToken"), (agent, AGENT, "oauthToken")])?;
     config.base_url = first(&[(model, MODEL, "baseUrl"), (agent, AGENT, "baseUrl")])?;
     config.instructions = first(&[(agent, AGENT, "instructions")])?;
@@ -410,9 +399,7 @@ fn github(config: &Map<String, Value>) -> Result<Option<Github>> {
     };
     let token = text(github, "github", "token", REMEDY)?;
     let repository = text(github, "github", "repository", REMEDY)?;
-    Ok(token
-        .zip(repository)
-        .map(|(token, repository)| Github { token, repository }))
+    Ok(token.zip(repository).map(|(token, repository)| Github { token, repository }))
 }
 
 fn not_initialized(cause: Error) -> Error {

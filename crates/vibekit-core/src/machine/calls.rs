@@ -86,17 +86,23 @@ impl Machine {
             ));
         }
         self.lost = None;
-        let stays = self
-            .current
-            .and_then(|current| self.slots.get(&current))
-            .is_some_and(|slot| match slot.phase {
-                Phase::Live | Phase::Closing => slot.id.as_ref() == Some(&id),
+        // A sandbox of that session may be here already: the current one, one that was left and still has work in it, or one
+        // that is being killed, which must be over before the session is asked for again.
+        let here = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.phase != Phase::Abandoned)
+            .find(|(_, slot)| match slot.phase {
                 Phase::Opening => slot.resume.as_ref() == Some(&id),
-                Phase::Abandoned => false,
-            });
+                _ => slot.id.as_ref() == Some(&id),
+            })
+            .map(|(&ticket, _)| ticket);
         self.configured = Some(id);
-        if !stays {
-            self.detach();
+        if here != self.current {
+            let left = std::mem::replace(&mut self.current, here);
+            if let Some(left) = left {
+                self.retire_if_done(left);
+            }
         }
         self.report_session();
         self.pump();
@@ -151,23 +157,21 @@ impl Machine {
         if !first {
             return;
         }
-        let others: Vec<_> = self
-            .ops
-            .iter()
-            .filter(|(_, op)| !matches!(op.kind, Kind::Dispose))
-            .map(|(&op, _)| op)
-            .collect();
+        let others: Vec<_> =
+            self.ops.iter().filter(|(_, op)| !matches!(op.kind, Kind::Dispose)).map(|(&op, _)| op).collect();
         for other in others {
             if self.native() {
                 self.stop_for_dispose(other);
             }
             self.fail(other, disposed());
         }
+        // Nothing takes new work any more. Slots go as soon as nothing runs in them.
+        self.current = None;
     }
 
     /// Lets go of slots once nothing runs in them, and settles disposes once all are gone. Called after every input.
     pub(super) fn dispose_progress(&mut self) {
-        if !self.disposing || self.disposers.is_empty() {
+        if !self.disposing {
             return;
         }
         if self.stopping.is_empty() {

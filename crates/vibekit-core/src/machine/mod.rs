@@ -224,17 +224,9 @@ impl Machine {
     fn emit(&mut self, op: OpId, channels: &[Channel], text: String) {
         let Some((last, rest)) = channels.split_last() else { return };
         for &channel in rest {
-            self.act(Action::Emit {
-                op,
-                channel,
-                text: text.clone(),
-            });
+            self.act(Action::Emit { op, channel, text: text.clone() });
         }
-        self.act(Action::Emit {
-            op,
-            channel: *last,
-            text,
-        });
+        self.act(Action::Emit { op, channel: *last, text });
     }
 
     fn arm(&mut self, after_ms: u64, alarm: Alarm) -> TimerId {
@@ -298,6 +290,10 @@ impl Machine {
 
     /// Tells the driver when the session id has changed.
     fn report_session(&mut self) {
+        if self.disposing {
+            // The id stays readable, for the object that goes on with the session.
+            return;
+        }
         let session = match self.current.and_then(|current| self.slots.get(&current)) {
             Some(slot) if matches!(slot.phase, Phase::Live | Phase::Closing) => slot.id.clone(),
             _ => self.next_session().map(str::to_owned),
@@ -307,6 +303,10 @@ impl Machine {
                 slot.told |= slot.id == session;
             }
         }
+        self.report(session);
+    }
+
+    fn report(&mut self, session: Option<String>) {
         if session != self.reported {
             self.reported.clone_from(&session);
             self.act(Action::Session { id: session });
@@ -360,7 +360,5 @@ fn killed() -> Error {
 }
 
 fn timed_out(what: &str, limit: u64) -> Error {
-    Error::new(Code::Timeout, format!("{what} took longer than {limit} ms"))
-        .with("limit", limit)
-        .retryable()
+    Error::new(Code::Timeout, format!("{what} took longer than {limit} ms")).with("limit", limit).retryable()
 }

@@ -41,10 +41,7 @@ fn index(stream: Stream) -> usize {
 fn spread<T: Clone>(channels: &[Channel], text: T, out: &mut Vec<Emission<T>>) {
     let Some((&last, rest)) = channels.split_last() else { return };
     for &channel in rest {
-        out.push(Emission {
-            channel,
-            text: text.clone(),
-        });
+        out.push(Emission { channel, text: text.clone() });
     }
     out.push(Emission { channel: last, text });
 }
@@ -76,8 +73,7 @@ impl Machine {
                 let pipe = &mut pipes[index(stream)];
                 let mut text = String::new();
                 pipe.utf8.push(chunk, &mut text);
-                pipe.live
-                    .push(&text, &mut |message| spread(channels, message, out));
+                pipe.live.push(&text, &mut |message| spread(channels, message, out));
                 if let (Some(turn), Some(slot)) = (&mut work.turn, slot) {
                     turn.text(stream, &text, now, &mut slot.record.seq, out);
                 }

@@ -71,17 +71,14 @@ impl Machine {
         };
         let abandoned = slot.phase == Phase::Abandoned;
         slot.phase = Phase::Live;
-        slot.id = opened
-            .sandbox_id
-            .filter(|id| !id.is_empty())
-            .or_else(|| slot.resume.clone());
+        slot.id = opened.sandbox_id.filter(|id| !id.is_empty()).or_else(|| slot.resume.clone());
         slot.record = Record::read(opened.record.as_deref());
         slot.cloned = slot.record.cloned;
         let doomed = slot.doomed;
         let waiting = std::mem::take(&mut slot.waiting);
         slot.paused = opened.paused;
         self.disarm(alarm);
-        if self.current == Some(ticket) && !doomed && !self.disposing {
+        if self.current == Some(ticket) && !doomed {
             self.report_session();
         }
         if doomed {
@@ -131,6 +128,9 @@ impl Machine {
         let Some(slot) = self.slots.get_mut(&ticket) else { return };
         slot.alarm = None;
         slot.phase = Phase::Abandoned;
+        // A kill that waited fails now. Should the answer come after all, a new sandbox is closed because nobody can find
+        // it; a resumed one is released, because somebody may be using the session again by then.
+        slot.doomed = false;
         let waiting = std::mem::take(&mut slot.waiting);
         let closers = std::mem::take(&mut slot.closers);
         let controls = std::mem::take(&mut slot.controls);
@@ -162,12 +162,7 @@ impl Machine {
         match port {
             Some(port) => {
                 let ask = self.ask(AskKind::Host, ticket, Some(op), limits::CONTROL);
-                self.act(Action::Host {
-                    ticket: ask,
-                    sandbox: ticket,
-                    op,
-                    port,
-                });
+                self.act(Action::Host { ticket: ask, sandbox: ticket, op, port });
             }
             None => self.start_work(op),
         }
@@ -176,15 +171,7 @@ impl Machine {
     fn ask(&mut self, kind: AskKind, slot: Ticket, op: Option<OpId>, limit: u64) -> Ticket {
         let ticket = self.number();
         let alarm = self.arm(limit, Alarm::Ask(ticket));
-        self.asks.insert(
-            ticket,
-            Ask {
-                kind,
-                slot,
-                op,
-                alarm: Some(alarm),
-            },
-        );
+        self.asks.insert(ticket, Ask { kind, slot, op, alarm: Some(alarm) });
         ticket
     }
 
@@ -298,19 +285,30 @@ impl Machine {
 
     /// The sandbox is gone because it was killed.
     fn closed(&mut self, ticket: Ticket) {
-        let Some(slot) = self.remove_slot(ticket) else { return };
-        if slot.id.is_some() {
-            if self.configured == slot.id {
+        let Some(slot) = self.slots.get_mut(&ticket) else { return };
+        // Calls that fail below still number their last events in it.
+        slot.phase = Phase::Closing;
+        let id = slot.id.clone();
+        let users = std::mem::take(&mut slot.users);
+        if self.current == Some(ticket) {
+            self.current = None;
+        }
+        if id.is_some() {
+            if self.configured == id {
                 self.configured = None;
             }
-            if self.lost == slot.id {
+            if self.lost == id {
                 self.lost = None;
+            }
+            if self.disposing && self.reported == id {
+                self.report(None);
             }
         }
         self.report_session();
-        for op in slot.users {
+        for op in users {
             self.fail(op, killed());
         }
+        let Some(slot) = self.remove_slot(ticket) else { return };
         for op in slot.closers.into_iter().chain(slot.controls) {
             self.settle(op, Ok(Value::Null));
         }
@@ -328,20 +326,18 @@ impl Machine {
         if closers.is_empty() {
             slot.close_failures += 1;
         }
+        let lost = slot.lost.take();
         for op in closers {
             self.settle(op, Err(error.clone()));
         }
+        if let Some(lost) = lost {
+            return self.sandbox_lost(ticket, lost);
+        }
         if self.current == Some(ticket) {
             self.report_session();
-            self.next_control(ticket);
             self.pump();
         }
-        self.retire_if_done(ticket);
-    }
-
-    /// Takes the current slot out of its place. What began in it finishes in it.
-    pub(super) fn detach(&mut self) {
-        let Some(ticket) = self.current.take() else { return };
+        self.next_control(ticket);
         self.retire_if_done(ticket);
     }
 
@@ -351,7 +347,10 @@ impl Machine {
             return;
         }
         let Some(slot) = self.slots.get(&ticket) else { return };
-        let idle = slot.users.is_empty() && slot.waiting.is_empty() && slot.controls.is_empty();
+        let idle = slot.users.is_empty()
+            && slot.waiting.is_empty()
+            && slot.controls.is_empty()
+            && slot.closers.is_empty();
         if slot.phase == Phase::Live && idle {
             self.let_go(ticket);
         }
@@ -396,12 +395,8 @@ impl Machine {
             self.current = None;
         }
         self.disarm(slot.alarm);
-        let asks: Vec<_> = self
-            .asks
-            .iter()
-            .filter(|(_, ask)| ask.slot == ticket)
-            .map(|(&ask, _)| ask)
-            .collect();
+        let asks: Vec<_> =
+            self.asks.iter().filter(|(_, ask)| ask.slot == ticket).map(|(&ask, _)| ask).collect();
         for ask in asks {
             if let Some(ask) = self.asks.remove(&ask) {
                 self.disarm(ask.alarm);
@@ -411,31 +406,42 @@ impl Machine {
     }
 
     pub(super) fn sandbox_lost(&mut self, ticket: Ticket, error: Error) {
-        let Some(slot) = self.slots.get(&ticket) else { return };
+        let Some(slot) = self.slots.get_mut(&ticket) else { return };
         match slot.phase {
             Phase::Opening | Phase::Abandoned => {
                 return self.opened(ticket, Err(error));
             }
-            // The answer to the kill will come, or its limit.
-            Phase::Closing => return,
+            Phase::Closing => {
+                // The answer to the kill tells whether the session is gone too; it will come, or its limit.
+                slot.lost = Some(error);
+                return;
+            }
             Phase::Live => {}
         }
-        let was_current = self.current == Some(ticket);
-        let Some(slot) = self.remove_slot(ticket) else { return };
-        self.act(Action::Release { sandbox: ticket });
-        if was_current && self.configured.is_none() {
-            self.lost.clone_from(&slot.id);
+        let Some(slot) = self.slots.get_mut(&ticket) else { return };
+        // Calls that fail below still number their last events in it.
+        slot.phase = Phase::Closing;
+        let id = slot.id.clone();
+        let users = std::mem::take(&mut slot.users);
+        let controls = std::mem::take(&mut slot.controls);
+        if self.current == Some(ticket) {
+            self.current = None;
+            if self.configured.is_none() {
+                self.lost.clone_from(&id);
+            }
         }
         self.report_session();
         let mut failure = Error::new(Code::SandboxLost, format!("The sandbox was lost: {}", error.message))
             .with_hint("The next call resumes the session.")
             .caused_by(error);
-        if let Some(id) = &slot.id {
-            failure = failure.with("sandboxId", id.as_str());
+        if let Some(id) = id {
+            failure = failure.with("sandboxId", id);
         }
-        for op in slot.users.into_iter().chain(slot.controls) {
+        for op in users.into_iter().chain(controls) {
             self.fail(op, failure.clone());
         }
+        self.remove_slot(ticket);
+        self.act(Action::Release { sandbox: ticket });
         self.pump();
     }
 }

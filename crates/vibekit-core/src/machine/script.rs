@@ -62,15 +62,12 @@ impl Machine {
     fn check_start(&self, op: OpId) -> Result<()> {
         let Some((work, ticket)) = self.work(op) else { return Ok(()) };
         if self.native() && self.slots.get(&ticket).is_some_and(|slot| slot.paused) {
-            return Err(Error::new(Code::SandboxPaused, "The sandbox is paused")
-                .with_hint("Call resume() first."));
+            return Err(
+                Error::new(Code::SandboxPaused, "The sandbox is paused").with_hint("Call resume() first.")
+            );
         }
         if work.branch().is_some_and(|branch| branch.starts_with('-')) {
-            return Err(Error::invalid(
-                "branch",
-                "begins with '-'",
-                "Use a branch name git allows.",
-            ));
+            return Err(Error::invalid("branch", "begins with '-'", "Use a branch name git allows."));
         }
         if let (Request::Execute(execute), false) = (&work.request, self.native()) {
             for (given, field) in [(!execute.env.is_empty(), "env"), (execute.stdin.is_some(), "stdin")] {
@@ -161,10 +158,7 @@ impl Machine {
                 self.step(op, Step::CheckoutNew);
             }
             (Step::Probe | Step::CheckoutNew, Err(_)) if !agent_level => {
-                say(
-                    self,
-                    "Not in a git repository, skipping branch/worktree operations".to_owned(),
-                );
+                say(self, "Not in a git repository, skipping branch/worktree operations".to_owned());
                 self.step(op, Step::Main);
             }
             (_, Err(error)) => self.fail(op, error),
@@ -203,14 +197,8 @@ impl Machine {
         if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
             work.step = step;
             work.turn = launch.turn.map(Box::new);
-            work.run = Some(Run {
-                ticket,
-                feed: launch.feed,
-                alarm: None,
-                left,
-                armed_at: now,
-                stopping: None,
-            });
+            work.run =
+                Some(Run { ticket, feed: launch.feed, alarm: None, left, armed_at: now, stopping: None });
         }
         self.act(Action::Run {
             op,
@@ -226,18 +214,11 @@ impl Machine {
 
     fn helper_command(&self, op: OpId, step: Step) -> Command {
         let directory = quote(self.setup.working_directory());
-        let branch = self
-            .work(op)
-            .and_then(|(work, _)| work.branch())
-            .map(quote)
-            .unwrap_or_default();
+        let branch = self.work(op).and_then(|(work, _)| work.branch()).map(quote).unwrap_or_default();
         let agent_level = self.work(op).is_some_and(|(work, _)| work.voice.agent_level);
         let (line, limit) = match step {
             Step::Mkdir => (format!("mkdir -p {directory} || true"), limits::MKDIR),
-            Step::Clone => (
-                format!("git clone {} .", quote(&self.repository_url())),
-                limits::RUN,
-            ),
+            Step::Clone => (format!("git clone {} .", quote(&self.repository_url())), limits::RUN),
             Step::Identity => (
                 "git config user.name \"github-actions[bot]\" && \
                  git config user.email \"github-actions[bot]@users.noreply.github.com\""
@@ -260,10 +241,8 @@ impl Machine {
         let (line, env) = if self.native() {
             (line, credential)
         } else {
-            let assignments: String = credential
-                .iter()
-                .map(|(name, value)| format!("{name}={} ", quote(value)))
-                .collect();
+            let assignments: String =
+                credential.iter().map(|(name, value)| format!("{name}={} ", quote(value))).collect();
             let line = match step {
                 Step::Mkdir => line,
                 _ => format!("cd {directory} && {assignments}{line}"),
@@ -282,9 +261,7 @@ impl Machine {
 
     fn repository_url(&self) -> String {
         let repository = self.setup.github().map_or("", |github| github.repository.as_str());
-        let path = repository
-            .strip_prefix("https://github.com/")
-            .unwrap_or(repository);
+        let path = repository.strip_prefix("https://github.com/").unwrap_or(repository);
         let path = path.strip_suffix(".git").unwrap_or(path);
         format!("https://github.com/{}.git", path.trim_matches('/'))
     }
@@ -358,14 +335,7 @@ impl Machine {
                     &generate.history,
                     route(&self.setup),
                 );
-                Ok(plain(
-                    line(&command),
-                    env,
-                    Stdin::Null,
-                    limit(generate.timeout_ms),
-                    false,
-                    generate.keep,
-                ))
+                Ok(plain(line(&command), env, Stdin::Null, limit(generate.timeout_ms), false, generate.keep))
             }
             Request::Generate(_) => self.turn_command(op, env, limit),
         }
@@ -421,15 +391,8 @@ impl Machine {
         env.extend(invocation.env);
         Ok(Launch {
             command: Command {
-                program: Program::Exec {
-                    program: invocation.program,
-                    args: invocation.args,
-                },
-                stdin: if invocation.stdin.is_empty() {
-                    Stdin::Null
-                } else {
-                    Stdin::Bytes(invocation.stdin)
-                },
+                program: Program::Exec { program: invocation.program, args: invocation.args },
+                stdin: if invocation.stdin.is_empty() { Stdin::Null } else { Stdin::Bytes(invocation.stdin) },
                 env,
                 cwd: Some(working_directory),
                 timeout_ms,
@@ -439,12 +402,7 @@ impl Machine {
             feed: Feed::live(),
             keep: keep.unwrap_or(limits::KEEP),
             turn: Some(Turn::new(
-                Envelope {
-                    agent: kind,
-                    session_id,
-                    native_session_id: None,
-                    turn_id,
-                },
+                Envelope { agent: kind, session_id, native_session_id: None, turn_id },
                 decoder,
             )),
         })
@@ -457,10 +415,7 @@ impl Machine {
         let Some(slot) = self.slots.get(&ticket) else { return };
         let mut record = slot.record.clone();
         record.seq += RESERVE;
-        self.act(Action::Remember {
-            sandbox: ticket,
-            record: record.write(),
-        });
+        self.act(Action::Remember { sandbox: ticket, record: record.write() });
     }
 
     fn remember(&mut self, ticket: Ticket) {
@@ -468,6 +423,10 @@ impl Machine {
             return;
         }
         let Some(slot) = self.slots.get(&ticket) else { return };
+        if slot.phase != Phase::Live {
+            // The numbers reserved for the turn stay reserved.
+            return;
+        }
         let record = slot.record.write();
         self.act(Action::Remember { sandbox: ticket, record });
     }
@@ -704,10 +663,7 @@ impl Machine {
         };
         let exit = match &report {
             Some(report) => report.exit.clone(),
-            None => Exit {
-                code: -1,
-                ..Exit::default()
-            },
+            None => Exit { code: -1, ..Exit::default() },
         };
         let tail = turn.stderr_tail().to_owned();
         let mut out = Vec::new();
@@ -785,10 +741,7 @@ impl Machine {
         if let Some(known) = slot.and_then(|slot| self.slots.get_mut(&slot)) {
             if let Some(id) = &known.id {
                 known.told = true;
-                error
-                    .details
-                    .entry("sandboxId")
-                    .or_insert_with(|| Value::String(id.clone()));
+                error.details.entry("sandboxId").or_insert_with(|| Value::String(id.clone()));
             }
         }
         if !matches!(error.code, Code::Aborted | Code::Disposed) {
@@ -863,9 +816,7 @@ impl Machine {
         }
         let alarm = run.alarm.take();
         if alarm.is_some() {
-            run.left = run
-                .left
-                .map(|left| left.saturating_sub(now.saturating_sub(run.armed_at)));
+            run.left = run.left.map(|left| left.saturating_sub(now.saturating_sub(run.armed_at)));
         }
         self.disarm(alarm);
     }
@@ -1025,10 +976,8 @@ fn fields(report: Report) -> Map<String, Value> {
     if let Some(stopped) = exit.stopped {
         set("stopped", serde_json::to_value(stopped).unwrap_or_default());
     }
-    for (key, dropped) in [
-        ("stdoutDropped", report.stdout_dropped),
-        ("stderrDropped", report.stderr_dropped),
-    ] {
+    for (key, dropped) in [("stdoutDropped", report.stdout_dropped), ("stderrDropped", report.stderr_dropped)]
+    {
         if dropped > 0 {
             set(key, dropped.into());
         }
@@ -1054,11 +1003,9 @@ fn end_output(report: &Report) -> String {
 }
 
 fn not_installed(agent: agents::AgentKind, stderr: &str) -> Error {
-    let mut error = Error::new(
-        Code::AgentNotInstalled,
-        format!("{agent} is not installed where the sandbox can see it"),
-    )
-    .with_hint(agents::install_hint(agent));
+    let mut error =
+        Error::new(Code::AgentNotInstalled, format!("{agent} is not installed where the sandbox can see it"))
+            .with_hint(agents::install_hint(agent));
     if !stderr.is_empty() {
         error = error.with("stderr", stderr);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::Error;
 use crate::protocol::{OpId, Ticket, TimerId};
 
 /// How far a sandbox is.
@@ -30,6 +31,8 @@ pub(super) struct Slot {
     /// Is to be killed as soon as it is there.
     pub(super) doomed: bool,
     pub(super) paused: bool,
+    /// It went away while it was being killed.
+    pub(super) lost: Option<Error>,
     /// The repository was cloned into it by this object.
     pub(super) cloned: bool,
     /// What the agents' conversations in it need to go on.
@@ -59,6 +62,7 @@ impl Slot {
             told: false,
             doomed: false,
             paused: false,
+            lost: None,
             cloned: false,
             record: crate::session::Record::default(),
             waiting: Vec::new(),
@@ -82,6 +86,6 @@ impl Slot {
 
     /// Letting go of it loses nothing: it can be found again by an id somebody has.
     pub(super) fn can_be_found_again(&self) -> bool {
-        self.id.is_some() && (self.told || self.resume.is_some())
+        self.id.is_some() && (self.told || self.resume == self.id)
     }
 }

@@ -143,25 +143,18 @@ impl Work {
     /// For `GenerateCode` and `ExecuteCommand`.
     pub(super) fn new(setup: &Setup, call: Call, now: u64) -> Self {
         let request = match call {
-            Call::GenerateCode {
-                prompt,
-                mode,
-                branch,
-                history,
-                timeout_ms,
-                max_output_bytes,
-            } => Request::Generate(Generate {
-                prompt,
-                mode: mode
-                    .or_else(|| setup.agent().and_then(|agent| agent.mode))
-                    .unwrap_or_default(),
-                branch,
-                history,
-                timeout_ms,
-                keep: max_output_bytes,
-                anew: false,
-                flags_dropped: 0,
-            }),
+            Call::GenerateCode { prompt, mode, branch, history, timeout_ms, max_output_bytes } => {
+                Request::Generate(Generate {
+                    prompt,
+                    mode: mode.or_else(|| setup.agent().and_then(|agent| agent.mode)).unwrap_or_default(),
+                    branch,
+                    history,
+                    timeout_ms,
+                    keep: max_output_bytes,
+                    anew: false,
+                    flags_dropped: 0,
+                })
+            }
             Call::ExecuteCommand {
                 command,
                 timeout_ms,
@@ -180,7 +173,7 @@ impl Work {
                 keep: max_output_bytes,
             }),
             // `calls.rs` gives no other.
-        _ => Request::Execute(Execute {
+            _ => Request::Execute(Execute {
                 command: String::new(),
                 timeout_ms: None,
                 background: false,

@@ -53,9 +53,7 @@ impl Record {
     /// The conversation of an agent that can be resumed in `cwd`.
     #[must_use]
     pub fn conversation(&self, agent: &str, cwd: &str) -> Option<&Conversation> {
-        self.conversations
-            .iter()
-            .find(|known| known.agent == agent && known.cwd == cwd)
+        self.conversations.iter().find(|known| known.agent == agent && known.cwd == cwd)
     }
 
     /// Replaces what is known of that agent's conversation.

@@ -104,10 +104,8 @@ impl<U: Unit> Compat<U> {
     /// The inside of a string.
     fn skip_string(&mut self) {
         let text = &self.held[self.scanned..];
-        let mut plain = text
-            .iter()
-            .position(|unit| matches!(unit.ascii(), b'\\' | b'"'))
-            .unwrap_or(text.len());
+        let mut plain =
+            text.iter().position(|unit| matches!(unit.ascii(), b'\\' | b'"')).unwrap_or(text.len());
         if self.brace.is_some() && self.verdict != Verdict::Invalid {
             plain = plain.min(self.json.plain(text));
         }

@@ -52,10 +52,7 @@ enum Number {
 impl Number {
     /// Whether a number may end here.
     fn may_end(self) -> bool {
-        matches!(
-            self,
-            Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits
-        )
+        matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits)
     }
 
     fn next(self, unit: u8) -> Option<Self> {
@@ -66,9 +63,7 @@ impl Number {
             (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
             (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Self::Exponent,
             (Self::Exponent, b'+' | b'-') => Self::ExponentSign,
-            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => {
-                Self::ExponentDigits
-            }
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => Self::ExponentDigits,
             _ => return None,
         })
     }
@@ -98,12 +93,7 @@ impl Json {
     /// A validator that expects a value.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            expect: Expect::Value,
-            open: Vec::new(),
-            depth: 0,
-            key: false,
-        }
+        Self { expect: Expect::Value, open: Vec::new(), depth: 0, key: false }
     }
 
     /// Back to the beginning, keeping memory.
@@ -119,10 +109,7 @@ impl Json {
         if self.expect != Expect::InString {
             return 0;
         }
-        units
-            .iter()
-            .position(|&unit| matches!(unit.ascii(), b'"' | b'\\' | 0..0x20))
-            .unwrap_or(units.len())
+        units.iter().position(|&unit| matches!(unit.ascii(), b'"' | b'\\' | 0..0x20)).unwrap_or(units.len())
     }
 
     /// Takes the next unit.
@@ -170,11 +157,9 @@ impl Json {
             }
             (Expect::Colon, b':') => self.then(Expect::Value),
             (Expect::KeyOrEnd, b'}') | (Expect::ValueOrEnd, b']') => self.close(),
-            (Expect::CommaOrEnd, b',') => self.then(if self.in_object() {
-                Expect::Key
-            } else {
-                Expect::Value
-            }),
+            (Expect::CommaOrEnd, b',') => {
+                self.then(if self.in_object() { Expect::Key } else { Expect::Value })
+            }
             (Expect::CommaOrEnd, b'}') if self.in_object() => self.close(),
             (Expect::CommaOrEnd, b']') if !self.in_object() => self.close(),
 

@@ -39,11 +39,7 @@ impl Live {
     /// A buffer at the beginning of its input.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            state: State::Start,
-            held: String::new(),
-            json: Json::new(),
-        }
+        Self { state: State::Start, held: String::new(), json: Json::new() }
     }
 
     /// Takes the next text and hands messages to `deliver`.

@@ -3,10 +3,7 @@ use std::borrow::Cow;
 /// Whether a word means itself in every POSIX shell: not empty and only of `A-Z a-z 0-9 . _ / @ : + = , -`.
 #[must_use]
 pub fn is_plain(word: &str) -> bool {
-    !word.is_empty()
-        && word
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._/@:+=,-".contains(&byte))
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/@:+=,-".contains(&byte))
 }
 
 /// One word for `sh -c`, byte-exact whatever it holds (NUL excepted, which no command line can carry). Plain words stay

@@ -120,10 +120,7 @@ impl Turn {
         let ending = self.decoder.finish(exit, &self.stderr_tail, &mut bodies);
         for body in bodies {
             let text = self.envelope.wrap(body, false, now, seq);
-            out.push(Emission {
-                channel: Channel::Event,
-                text,
-            });
+            out.push(Emission { channel: Channel::Event, text });
         }
         (self.envelope, ending)
     }
