@@ -138,6 +138,18 @@ export interface GithubConfig {
   repository: string
 }
 
+/** The telemetry of older releases. */
+export interface TelemetryConfig {
+  isEnabled: boolean
+  endpoint?: string
+  serviceName?: string
+  serviceVersion?: string
+  headers?: Record<string, string>
+  timeout?: number
+  samplingRatio?: number
+  resourceAttributes?: Record<string, string>
+}
+
 /** What `new VibeKit(config)` takes. */
 export interface VibeKitConfig {
   agent: AgentConfig
@@ -151,6 +163,8 @@ export interface VibeKitConfig {
   sessionId?: string
   /** Absolute path inside the sandbox. Default: `/vibe0`. */
   workingDirectory?: string
+  /** @deprecated Accepted so that older code compiles, and ignored: this version sends no telemetry. */
+  telemetry?: TelemetryConfig
 }
 
 // ---- the fluent generation -----------------------------------------------------------------------------------------
@@ -244,14 +258,30 @@ export interface ExecuteCommandOptions extends CallOptions {
   maxOutputBytes?: number
 }
 
-/** How a run ended. A provider's own further fields are passed through. */
-export interface AgentResponse {
-  /** The session it ran in. */
-  sandboxId: string
+/** How a command ended. */
+export interface Ending {
   /** A non-zero code resolves like any other: it is the command's answer. */
   exitCode: number
   stdout: string
   stderr: string
+  /** The signal that ended it. */
+  signal?: number
+  /** True when its own time limit ended it. */
+  timedOut?: boolean
+  /** Present when its process tree was stopped. */
+  stopped?: { processes: number; names: string[]; sessionReset: boolean }
+  /** True when a memory limit ended it. */
+  outOfMemory?: boolean
+  /** Bytes of standard output beyond `maxOutputBytes`. */
+  stdoutDropped?: number
+  /** Bytes of standard error beyond `maxOutputBytes`. */
+  stderrDropped?: number
+}
+
+/** What a call resolves with. A provider's own further fields are passed through. */
+export interface AgentResponse extends Ending {
+  /** The session it ran in. */
+  sandboxId: string
 }
 export type CodexResponse = AgentResponse
 export type ClaudeResponse = AgentResponse
@@ -559,20 +589,7 @@ export interface LocalCommandOptions extends SandboxCommandOptions, CallOptions 
   maxOutputBytes?: number
 }
 
-export interface LocalExecutionResult extends SandboxExecutionResult {
-  /** The signal that ended it. */
-  signal?: number
-  /** True when its own time limit ended it. */
-  timedOut?: boolean
-  /** Present when its process tree was stopped. */
-  stopped?: { processes: number; names: string[]; sessionReset: boolean }
-  /** True when a memory limit ended it. */
-  outOfMemory?: boolean
-  /** Bytes of standard output beyond `maxOutputBytes`. */
-  stdoutDropped?: number
-  /** Bytes of standard error beyond `maxOutputBytes`. */
-  stderrDropped?: number
-}
+export interface LocalExecutionResult extends Ending {}
 
 export interface LocalCommands extends SandboxCommands {
   /** A string is a line for the shell; an array is a program and its arguments, run without one. Rejects with `SPAWN_FAILED` if it cannot start. */
