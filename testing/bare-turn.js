@@ -55,7 +55,7 @@ async function bareTurn({ config, turn, home, cwd, bin, uid, timeout = 120_000, 
   if (uid) fs.chownSync(prompt, uid, uid)
   const stdin = fs.openSync(prompt, 'r')
   const started = Date.now()
-  const child = spawn(path.join(bin, invocation.program), invocation.args, {
+  const child = spawn(invocation.program, invocation.args, {
     cwd,
     uid,
     gid: uid,
@@ -87,10 +87,21 @@ async function bareTurn({ config, turn, home, cwd, bin, uid, timeout = 120_000, 
   const errors = Buffer.concat(stderr).toString('utf8')
   const signals = require('node:os').constants.signals
   const number = died ? signals[/** @type {NodeJS.Signals} */ (died)] : undefined
-  const exit = { code: code ?? 128 + (number ?? 0), ...(number ? { signal: number } : {}), timed_out: timedOut }
-  const decoded = core({ ...input, exit: { code: exit.code, signal: number, timedOut }, stderr: errors.slice(-4096) }, ['--decode'], output)
-  const events = decoded.trim().split('\n').map((line) => JSON.parse(line))
-  return { invocation, exit, stdout: output, stderr: errors, ms: Date.now() - started, ending: events.pop(), events }
+  const exit = { code: code ?? 128 + (number ?? 0) }
+  const ended = { code: exit.code, ...(number ? { signal: number } : {}), timedOut }
+  const decoded = decode({ ...input, exit: ended, stderr: errors.slice(-4096) }, output)
+  return { invocation, exit: ended, stdout: output, stderr: errors, ms: Date.now() - started, ...decoded }
 }
 
-module.exports = { bareTurn }
+/**
+ * The events an agent's output means, and its ending.
+ * @param {object} input `config`, `turn`, `exit` and `stderr`
+ * @param {string} output
+ */
+function decode(input, output) {
+  const events = core(input, ['--decode'], output).trim().split('\n').map((line) => JSON.parse(line))
+  const ending = events.pop()
+  return { events, ending }
+}
+
+module.exports = { bareTurn, decode }

@@ -145,8 +145,7 @@ async function startModelServer(options = {}) {
     }
     const failure = key !== undefined && turn.credential !== key ? fail(401, 'invalid api key') : undefined
     if (failure) return json(response, 401, protocol.failure(failure))
-    // Agents have several tools; a request for a title offers none, or a single one to answer with.
-    if (turn.tools.length < 2) return deliver(protocol, turn, say('A title'), `side${requests.length}`, response)
+    if (isAside(turn)) return deliver(protocol, turn, say('A title'), `side${requests.length}`, response)
 
     turns.push(turn)
     const step = typeof script === 'function' ? script(turn) : script[Math.min(turn.index, script.length - 1)]
@@ -177,6 +176,15 @@ async function startModelServer(options = {}) {
       })
     },
   }
+}
+
+/**
+ * Agents have several tools; a request for a title offers none, or a single one to answer with. Grok's recap of a
+ * turn offers all.
+ * @param {Turn} turn
+ */
+function isAside(turn) {
+  return turn.tools.length < 2 || turn.prompt.startsWith('<system-reminder>Write an ultra-short dashboard line')
 }
 
 /** @param {http.IncomingMessage} request @returns {Promise<string>} */

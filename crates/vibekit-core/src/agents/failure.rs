@@ -90,6 +90,7 @@ const PHRASES: &[(&str, AgentErrorCode)] = &[
     ("context length", AgentErrorCode::Context),
     ("context window", AgentErrorCode::Context),
     ("prompt is too long", AgentErrorCode::Context),
+    ("exceeds the maximum length", AgentErrorCode::Context),
     ("model_not_found", AgentErrorCode::ModelNotFound),
     ("model not found", AgentErrorCode::ModelNotFound),
     ("unknown model", AgentErrorCode::ModelNotFound),

@@ -142,7 +142,7 @@ impl Tally {
         let refused_flag =
             refused_flag(stderr_tail).filter(|flag| idle && traits.optional_flags.contains(&flag.as_str()));
 
-        if self.usage != Usage::default() {
+        if self.usage.input_tokens + self.usage.cached_input_tokens + self.usage.output_tokens > 0 {
             out.push(Body::Usage(self.usage.clone()));
         }
         if let (Outcome::Error, Some(error)) = (outcome, &error) {

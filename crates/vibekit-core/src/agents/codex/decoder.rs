@@ -91,7 +91,13 @@ impl CodexDecoder {
             Some("todo_list") => {
                 out.push(Body::Plan { entries: list(item, "/items").iter().map(entry).collect() })
             }
-            Some("error") => out.push(warning("warning", text(item, "/message").unwrap_or_default())),
+            Some("error") => {
+                let message = text(item, "/message").unwrap_or_default();
+                // Said about the hook of ours that guards `ask` mode.
+                if !message.starts_with("`--dangerously-bypass-hook-trust`") {
+                    out.push(warning("warning", message));
+                }
+            }
             Some("command_execution") => {
                 let command = text(item, "/command").unwrap_or_default();
                 self.call(id, "exec_command", ToolKind::Execute, command, json!({ "command": command }), out);

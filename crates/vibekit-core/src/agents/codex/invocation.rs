@@ -2,9 +2,9 @@
 
 use super::super::arguments::{Arguments, environment};
 use super::super::config::provider_variable;
-use super::guard::hook;
 use super::super::instruction::{system_text, with_history};
 use super::super::{AgentConfig, TurnRequest};
+use super::guard::hook;
 use crate::command::Invocation;
 use crate::protocol::Mode;
 use crate::{Error, Result};

@@ -5,9 +5,12 @@ use serde_json::json;
 use super::super::arguments::{Arguments, environment};
 use super::super::instruction::{system_text, with_history};
 use super::super::{AgentConfig, TurnRequest};
-use crate::Result;
 use crate::command::Invocation;
 use crate::protocol::Mode;
+use crate::{Error, Result};
+
+/// The program cuts its standard input there, with no more than a warning.
+const MAX_PROMPT: usize = 8 * 1024 * 1024;
 
 pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<'_>) -> Result<Invocation> {
     let mut args = Arguments::new(request);
@@ -29,6 +32,14 @@ pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<
             with_history(request.history, request.prompt)
         }
     };
+
+    if prompt.len() > MAX_PROMPT {
+        return Err(Error::invalid(
+            "prompt",
+            format!("has {} bytes, of which gemini would only read the first {MAX_PROMPT}", prompt.len()),
+            "Put the rest into a file in the sandbox and name it in the prompt.",
+        ));
+    }
 
     // Only read from a file. The context files are the usual one, so that the repository's keeps working, and ours.
     let settings = json!({

@@ -11,6 +11,12 @@ use crate::{Error, Result};
 /// The flag the older program is recognised by: it refuses it.
 const TELLTALE: &str = "--output-format";
 
+/// The program takes a prompt as an argument, which is limited, or from a file; it does not read standard input, and
+/// a pipe that another user made cannot be opened by name. So a file that is gone from the disk before the program
+/// starts carries the prompt over.
+const LAUNCH: &str = "p=$(mktemp) && cat >\"$p\" && exec 3<\"$p\" </dev/null && rm \"$p\" && \
+                      exec grok \"$@\" --prompt-file /proc/self/fd/3";
+
 /// Linux refuses an argument of 128 KiB.
 const MAX_ARGUMENT: usize = 128 * 1024 - 1;
 
@@ -43,12 +49,12 @@ pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<
             shield(with_history(request.history, request.prompt))
         }
     };
-    // It does not read standard input by itself.
-    args.add(["--prompt-file", "/dev/stdin"]);
+    let mut words = vec!["-c".to_owned(), LAUNCH.to_owned(), config.kind.as_str().to_owned()];
+    words.append(&mut args.done());
 
     Ok(Invocation {
-        program: config.kind.as_str().to_owned(),
-        args: args.done(),
+        program: "sh".to_owned(),
+        args: words,
         stdin: prompt.into_bytes(),
         env: environment([
             ("XAI_API_KEY", config.api_key()),
@@ -58,6 +64,9 @@ pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<
             ("GROK_DISABLE_AUTOUPDATER", Some("1")),
             ("GROK_TELEMETRY_ENABLED", Some("0")),
             ("GROK_MEMORY", Some("0")),
+            // A summary for its own screens, which costs a request with the whole conversation.
+            ("GROK_SESSION_RECAP", Some("0")),
+            ("GROK_TURN_SUMMARY", Some("0")),
         ]),
         files: Vec::new(),
     })

@@ -57,10 +57,11 @@ fn settings(config: &AgentConfig, provider: &str) -> Value {
     let mut entry = Map::new();
     if let Some(url) = config.base_url() {
         entry.insert("options".to_owned(), json!({ "baseURL": url }));
-    }
-    // The program refuses a model it has not heard of; named here, a newer one is sent to the provider all the same.
-    if let Some(model) = config.model() {
-        entry.insert("models".to_owned(), json!({ model: {} }));
+        // The program refuses a model it has not heard of, which an endpoint of one's own may well have. The
+        // provider's own endpoint is better not asked: it is asked for minutes.
+        if let Some(model) = config.model() {
+            entry.insert("models".to_owned(), json!({ model: {} }));
+        }
     }
     json!({
         "share": "disabled",
