@@ -64,7 +64,7 @@ class RegistryManager {
 
   /** @param {string} imageName @param {string} [registryName] */
   async pullImage(imageName, registryName) {
-    return this.getRegistry(registryName).pullImage(imageName)
+    await this.getRegistry(registryName).pullImage(imageName)
   }
 
   /** @param {string} imageName @param {string} [registryName] */

@@ -34,8 +34,8 @@ function inTurn(file, work) {
   return mine
 }
 
-/** @param {unknown} error @param {string} code */
-const isCode = (error, code) => isObject(error) && error.code === code
+/** Whether there is no such file, or no folder to hold it. @param {unknown} error */
+const isMissing = (error) => isObject(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
 
 /**
  * Replaces a file as a whole: whoever reads sees the old content or the new one, whatever happens in between. Only the owner
@@ -88,7 +88,7 @@ class ConfigManager {
     try {
       text = await fs.readFile(this.configPath, 'utf8')
     } catch (error) {
-      if (!isCode(error, 'ENOENT')) throw error
+      if (!isMissing(error)) throw error
       this.logger.debug(`Config file not found at ${this.configPath}, returning empty config`)
       return undefined
     }
@@ -221,7 +221,7 @@ class ConfigManager {
       try {
         await fs.unlink(this.configPath)
       } catch (error) {
-        if (isCode(error, 'ENOENT')) return
+        if (isMissing(error)) return
         throw error
       }
       this.logger.debug(`Deleted config file: ${this.configPath}`)

@@ -96,7 +96,8 @@ function run(program, args, { timeoutMs, secret, whole = false }) {
     /** Why it was made to end. @type {string | undefined} */
     let stopped
 
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true })
+    // The environment is named because under Jest the one in sight is not the one a child gets by default.
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: process.env, windowsHide: true })
     // Without a free file descriptor there are no streams.
     const release = () => child.stdio?.forEach((stream) => stream?.destroy())
 

@@ -1,0 +1,5 @@
+'use strict'
+
+const { compare } = require('./support/compare')
+
+compare(require.resolve('./scenarios'))
