@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::slot::Phase;
-use super::work::Work;
+use super::work::{Work, route};
 use super::{Alarm, Kind, Machine, Op, aborted, disposed, killed, limits};
+use crate::agents::{self, Credentials, Route};
 use crate::config::Generation;
 use crate::protocol::{Call, OpId};
 use crate::{Action, Error, Result};
@@ -61,6 +62,9 @@ impl Machine {
         match call {
             Call::GenerateCode { .. } | Call::ExecuteCommand { .. } | Call::GetHost { .. } => {
                 self.setup.check_work()?;
+                if matches!(call, Call::GenerateCode { .. }) {
+                    self.check_credential()?;
+                }
                 self.setup.check_openable()
             }
             Call::SetSession { .. } => self.setup.check_session_access(),
@@ -69,6 +73,18 @@ impl Machine {
                 // Upstream resolves these without an agent.
                 Generation::Fluent => Ok(()),
             },
+        }
+    }
+
+    /// Fluent objects may be without a credential as long as they only run commands. The command flow of JavaScript
+    /// providers is a command (contract, 3.3).
+    fn check_credential(&self) -> Result<()> {
+        let command = !self.native() && route(&self.setup) == Route::Fluent;
+        match self.setup.agent() {
+            Some(agent) if !command => {
+                agents::validate(agent.clone(), Credentials::Required, &|_| None).map(|_| ())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -281,8 +281,12 @@ impl Machine {
             slot.users.remove(&op);
             slot.waiting.retain(|&waiting| waiting != op);
             slot.controls.retain(|&control| control != op);
+            slot.parked.retain(|&parked| parked != op);
         }
         self.act(Action::Settle { op, result });
+        if let Some(slot) = ended.slot {
+            self.cloning_over(op, slot);
+        }
         if let Some(slot) = ended.slot {
             self.retire_if_done(slot);
         }

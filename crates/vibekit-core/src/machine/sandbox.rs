@@ -424,6 +424,7 @@ impl Machine {
         let id = slot.id.clone();
         let users = std::mem::take(&mut slot.users);
         let controls = std::mem::take(&mut slot.controls);
+        slot.cloning = None;
         if self.current == Some(ticket) {
             self.current = None;
             if self.configured.is_none() {

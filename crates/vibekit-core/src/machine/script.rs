@@ -33,6 +33,20 @@ pub(super) enum Step {
     Main,
 }
 
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mkdir => "mkdir",
+            Self::Clone => "git clone",
+            Self::Identity => "git config",
+            Self::Probe => "git rev-parse",
+            Self::Checkout | Self::CheckoutNew => "git checkout",
+            Self::Pull => "git pull",
+            Self::Main => "the command",
+        }
+    }
+}
+
 impl Machine {
     /// The call has its sandbox.
     pub(super) fn start_work(&mut self, op: OpId) {
@@ -89,15 +103,29 @@ impl Machine {
         let Some((work, ticket)) = self.work(op) else { return };
         let (agent_level, messages) = (work.voice.agent_level, work.voice.messages);
         let github = self.setup.github();
-        let Some(slot) = self.slots.get(&ticket) else { return };
+        let Some(slot) = self.slots.get_mut(&ticket) else { return };
         let fresh = slot.resume.is_none() && slot.id.is_some();
         match github {
+            Some(_) if agent_level && fresh && !slot.cloned && slot.cloning.is_some() => slot.parked.push(op),
             Some(github) if agent_level && fresh && !slot.cloned => {
+                slot.cloning = Some(op);
                 let text = git_message(&format!("Cloning repository: {}", github.repository));
                 self.emit(op, messages, text);
                 self.step(op, Step::Clone);
             }
             _ => self.change_branch(op),
+        }
+    }
+
+    /// The call has cloned, or has ended: those that waited go on.
+    pub(super) fn cloning_over(&mut self, op: OpId, ticket: Ticket) {
+        let Some(slot) = self.slots.get_mut(&ticket) else { return };
+        if slot.cloning != Some(op) {
+            return;
+        }
+        slot.cloning = None;
+        for parked in std::mem::take(&mut slot.parked) {
+            self.prepare(parked);
         }
     }
 
@@ -131,7 +159,10 @@ impl Machine {
                 self.remember(ticket);
                 self.step(op, Step::Identity);
             }
-            (Step::Identity, Ok(())) => self.change_branch(op),
+            (Step::Identity, Ok(())) => {
+                self.cloning_over(op, ticket);
+                self.change_branch(op);
+            }
             (Step::Probe, Ok(())) => {
                 say(self, format!("Switching to branch: {branch}"));
                 self.step(op, Step::Checkout);
@@ -160,6 +191,17 @@ impl Machine {
             (Step::Probe | Step::CheckoutNew, Err(_)) if !agent_level => {
                 say(self, "Not in a git repository, skipping branch/worktree operations".to_owned());
                 self.step(op, Step::Main);
+            }
+            (Step::Clone | Step::Identity, Err(error)) => {
+                // Those that waited for this clone share its failure instead of repeating it one after another.
+                let parked = match self.slots.get_mut(&ticket) {
+                    Some(slot) => std::mem::take(&mut slot.parked),
+                    None => Vec::new(),
+                };
+                for parked in parked {
+                    self.fail(parked, error.clone());
+                }
+                self.fail(op, error);
             }
             (_, Err(error)) => self.fail(op, error),
         }
@@ -215,24 +257,17 @@ impl Machine {
     fn helper_command(&self, op: OpId, step: Step) -> Command {
         let directory = quote(self.setup.working_directory());
         let branch = self.work(op).and_then(|(work, _)| work.branch()).map(quote).unwrap_or_default();
-        let agent_level = self.work(op).is_some_and(|(work, _)| work.voice.agent_level);
-        let (line, limit) = match step {
-            Step::Mkdir => (format!("mkdir -p {directory} || true"), limits::MKDIR),
-            Step::Clone => (format!("git clone {} .", quote(&self.repository_url())), limits::RUN),
-            Step::Identity => (
-                "git config user.name \"github-actions[bot]\" && \
-                 git config user.email \"github-actions[bot]@users.noreply.github.com\""
-                    .to_owned(),
-                limits::GIT,
-            ),
-            Step::Probe => ("git rev-parse --git-dir".to_owned(), limits::PROBE),
-            Step::Checkout | Step::CheckoutNew => {
-                let new = if step == Step::CheckoutNew { "-b " } else { "" };
-                let limit = if agent_level { limits::GIT } else { limits::CHECKOUT };
-                (format!("git checkout {new}{branch}"), limit)
-            }
-            Step::Pull => (format!("git pull origin {branch}"), limits::GIT),
-            Step::Main => (String::new(), limits::RUN),
+        let line = match step {
+            Step::Mkdir => format!("mkdir -p {directory} || true"),
+            Step::Clone => format!("git clone {} .", quote(&self.repository_url())),
+            Step::Identity => "git config user.name \"github-actions[bot]\" && \
+                               git config user.email \"github-actions[bot]@users.noreply.github.com\""
+                .to_owned(),
+            Step::Probe => "git rev-parse --git-dir".to_owned(),
+            Step::Checkout => format!("git checkout {branch}"),
+            Step::CheckoutNew => format!("git checkout -b {branch}"),
+            Step::Pull => format!("git pull origin {branch}"),
+            Step::Main => String::new(),
         };
         let credential = match step {
             Step::Clone | Step::Pull => self.git_credential(),
@@ -254,8 +289,20 @@ impl Machine {
             stdin: Stdin::Null,
             env,
             cwd: self.native().then(|| self.setup.working_directory().to_owned()),
-            timeout_ms: Some(limit),
+            timeout_ms: Some(self.helper_limit(op, step)),
             background: false,
+        }
+    }
+
+    /// Upstream's limits on its helper commands.
+    fn helper_limit(&self, op: OpId, step: Step) -> u64 {
+        let agent_level = self.work(op).is_some_and(|(work, _)| work.voice.agent_level);
+        match step {
+            Step::Mkdir => limits::MKDIR,
+            Step::Probe => limits::PROBE,
+            Step::Checkout | Step::CheckoutNew if !agent_level => limits::CHECKOUT,
+            Step::Identity | Step::Checkout | Step::CheckoutNew | Step::Pull => limits::GIT,
+            Step::Clone | Step::Main => limits::RUN,
         }
     }
 
@@ -375,8 +422,6 @@ impl Machine {
             dropped_flags: &self.dropped_flags,
             usage_before: conversation.map(|known| known.usage.clone()).unwrap_or_default(),
         };
-        // No credential, no turn: also for fluent objects, whose commands may do without.
-        agents::validate(agent.clone(), agents::Credentials::Required, &|_| None)?;
         let invocation = agents::invocation(agent, &request)?;
         let decoder = agents::decoder(agent, &request);
         let again = generate.anew || generate.flags_dropped > 0;
@@ -470,7 +515,7 @@ impl Machine {
             return self.fail_with(op, killed(), report);
         }
         if step != Step::Main {
-            let result = self.judge_helper(step, result);
+            let result = self.judge_helper(op, step, result);
             return self.stepped(op, step, result);
         }
         match result {
@@ -485,20 +530,15 @@ impl Machine {
     }
 
     /// For our own commands an exit code other than 0 is a failure.
-    fn judge_helper(&self, step: Step, result: Result<Box<Report>>) -> Result<()> {
+    fn judge_helper(&self, op: OpId, step: Step, result: Result<Box<Report>>) -> Result<()> {
         let report = result?;
-        if report.exit.code == 0 {
+        if report.exit.code == 0 && !report.exit.timed_out {
             return Ok(());
         }
-        let what = match step {
-            Step::Mkdir => "mkdir",
-            Step::Clone => "git clone",
-            Step::Identity => "git config",
-            Step::Probe => "git rev-parse",
-            Step::Checkout | Step::CheckoutNew => "git checkout",
-            Step::Pull => "git pull",
-            Step::Main => "command",
-        };
+        let what = step.name();
+        if report.exit.timed_out {
+            return Err(timed_out(what, self.helper_limit(op, step)));
+        }
         let stderr = report.stderr.trim();
         let colon = if stderr.is_empty() { "" } else { ": " };
         Err(Error::new(
@@ -537,16 +577,7 @@ impl Machine {
             finished.outcome = Outcome::Error;
         }
         let agent = envelope.agent;
-        if let Some(slot) = self.slots.get_mut(&ticket) {
-            if let (Some(native), false) = (&envelope.native_session_id, events == 0) {
-                slot.record.set_conversation(Conversation {
-                    agent: agent.as_str().to_owned(),
-                    native_session_id: native.clone(),
-                    cwd: self.setup.working_directory().to_owned(),
-                    usage: ending.conversation_usage.clone(),
-                });
-            }
-        }
+        self.keep_conversation(ticket, &envelope, &ending);
         let finished = ending.finished;
         if success {
             return self.finish(op, report, Some((envelope, finished)));
@@ -559,6 +590,18 @@ impl Machine {
             agent_failed(agent, &finished, &report.exit, &tail)
         };
         self.fail_turn(op, error, Some(report), envelope, finished);
+    }
+
+    /// The next turn goes on with the conversation, however this one ended: what was said is in it.
+    fn keep_conversation(&mut self, ticket: Ticket, envelope: &Envelope, ending: &agents::Ending) {
+        let Some(native) = &envelope.native_session_id else { return };
+        let Some(slot) = self.slots.get_mut(&ticket) else { return };
+        slot.record.set_conversation(Conversation {
+            agent: envelope.agent.as_str().to_owned(),
+            native_session_id: native.clone(),
+            cwd: self.setup.working_directory().to_owned(),
+            usage: ending.conversation_usage.clone(),
+        });
     }
 
     /// Runs the turn once more when the agent did nothing for a reason that is ours: a conversation it has forgotten, a
@@ -676,6 +719,9 @@ impl Machine {
         let (envelope, ending) = turn.finish(&exit, now, seq, &mut out);
         for Emission { channel, text } in out {
             self.emit(op, &[channel], text);
+        }
+        if let Some(slot) = slot {
+            self.keep_conversation(slot, &envelope, &ending);
         }
         let (outcome, code) = match error.code {
             Code::Aborted | Code::Disposed | Code::SandboxKilled => {
@@ -886,6 +932,9 @@ impl Machine {
 
     fn run_timed_out(&self, op: OpId) -> Error {
         let Some((work, _)) = self.work(op) else { return aborted() };
+        if work.step != Step::Main {
+            return timed_out(work.step.name(), self.helper_limit(op, work.step));
+        }
         let (what, asked) = match &work.request {
             Request::Execute(execute) => ("The command", execute.timeout_ms),
             Request::Generate(generate) => ("The agent", generate.timeout_ms),

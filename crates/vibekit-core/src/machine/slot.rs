@@ -35,6 +35,9 @@ pub(super) struct Slot {
     pub(super) lost: Option<Error>,
     /// The repository was cloned into it by this object.
     pub(super) cloned: bool,
+    /// The call that is cloning it just now, and calls that wait for that.
+    pub(super) cloning: Option<OpId>,
+    pub(super) parked: Vec<OpId>,
     /// What the agents' conversations in it need to go on.
     pub(super) record: crate::session::Record,
     /// Calls that wait for it to open.
@@ -64,6 +67,8 @@ impl Slot {
             paused: false,
             lost: None,
             cloned: false,
+            cloning: None,
+            parked: Vec::new(),
             record: crate::session::Record::default(),
             waiting: Vec::new(),
             users: BTreeSet::new(),

@@ -116,6 +116,7 @@ impl Turn {
         let (decoder, bodies) = (&mut self.decoder, &mut self.bodies);
         self.lines.finish(&mut |line| decoder.line(line, bodies));
         self.drain(now, seq, out);
+        self.learn();
         let mut bodies = Vec::new();
         let ending = self.decoder.finish(exit, &self.stderr_tail, &mut bodies);
         for body in bodies {
@@ -129,9 +130,7 @@ impl Turn {
         if self.bodies.is_empty() {
             return;
         }
-        if self.envelope.native_session_id.as_deref() != self.decoder.native_session_id() {
-            self.envelope.native_session_id = self.decoder.native_session_id().map(str::to_owned);
-        }
+        self.learn();
         for body in self.bodies.drain(..) {
             let synthetic =
                 matches!(body, Body::SessionStarted { .. }) && !self.envelope.agent.announces_start();
@@ -140,6 +139,13 @@ impl Turn {
                 channel: Channel::Event,
                 text: self.envelope.wrap(body, synthetic, now, seq),
             });
+        }
+    }
+
+    /// Some agents tell their id of the conversation late, and with no event.
+    fn learn(&mut self) {
+        if self.envelope.native_session_id.as_deref() != self.decoder.native_session_id() {
+            self.envelope.native_session_id = self.decoder.native_session_id().map(str::to_owned);
         }
     }
 }

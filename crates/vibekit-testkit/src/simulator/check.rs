@@ -396,7 +396,7 @@ impl Check {
             // Waiting for a sandbox to go and another to come, helper commands, and the work with its repetitions.
             _ => {
                 2 * (OPEN + ANSWER)
-                    + 4_000 * SECOND
+                    + 12_000 * SECOND
                     + 6 * (call.limit.unwrap_or(3_600 * SECOND) + 15 * SECOND)
             }
         };
