@@ -245,7 +245,8 @@ fn died(exit: &Exit, stderr_tail: &str) -> AgentError {
         Some(signal) => format!("was ended by signal {signal}"),
         None => format!("ended with exit code {} before it had finished", exit.code),
     };
-    let last = stderr_tail.trim();
+    let last = without_colours(stderr_tail);
+    let last = last.trim();
     let code = match last {
         "" => AgentErrorCode::Unknown,
         text => classify(None, text).code,
@@ -253,4 +254,14 @@ fn died(exit: &Exit, stderr_tail: &str) -> AgentError {
     let message =
         if last.is_empty() { format!("The agent {how}") } else { format!("The agent {how}: {last}") };
     AgentError { message, ..own(code, "") }
+}
+
+/// The text without the escape sequences (`ESC [ … m`) that colour it on a terminal.
+fn without_colours(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |plain, piece| {
+        let rest = piece.trim_start_matches(|character: char| character.is_ascii_digit() || character == ';');
+        plain + rest.strip_prefix('m').unwrap_or(rest)
+    })
 }

@@ -88,9 +88,14 @@ impl OpencodeDecoder {
     fn tool(&mut self, value: &Value, out: &mut Vec<Body>) {
         self.tally.called();
         let id = text(value, "/part/callID").unwrap_or_default();
-        let name = text(value, "/part/tool").unwrap_or_default();
         let input = value.pointer("/part/state/input").cloned().unwrap_or(Value::Null);
-        let failed = text(value, "/part/state/status") == Some("error");
+        // A call of a tool that is not there is told as a successful one of a tool called `invalid`.
+        let (name, invalid) = match text(value, "/part/tool").unwrap_or_default() {
+            "invalid" => (text(&input, "/tool").unwrap_or("invalid").to_owned(), true),
+            name => (name.to_owned(), false),
+        };
+        let name = name.as_str();
+        let failed = invalid || text(value, "/part/state/status") == Some("error");
         let path = text(value, "/part/state/metadata/filepath").or(text(&input, "/filePath"));
         let plan = (name == "todowrite").then(|| Body::Plan {
             entries: list(&input, "/todos")
@@ -102,6 +107,9 @@ impl OpencodeDecoder {
                 .collect(),
         });
         let path = path.map(str::to_owned);
+        let error = text(value, "/part/state/error")
+            .or(text(&input, "/error").filter(|_| invalid))
+            .map(str::to_owned);
         out.push(Body::ToolCall {
             tool_call_id: id.to_owned(),
             name: name.to_owned(),
@@ -116,7 +124,7 @@ impl OpencodeDecoder {
             status: if failed { ToolStatus::Failed } else { ToolStatus::Completed },
             output: text(value, "/part/state/output").map(str::to_owned),
             exit_code: value.pointer("/part/state/metadata/exit").and_then(Value::as_i64),
-            error: text(value, "/part/state/error").map(str::to_owned),
+            error,
         });
         if failed {
             return;
