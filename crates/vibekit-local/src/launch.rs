@@ -1,0 +1,326 @@
+//! Starts an init, or finds the one that is still alive.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, socketpair};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Mutex;
+use vibekit_core::{Code, Error, Result};
+use vibekit_sandboxd_wire::{Config, Failure, FromInit, Job, Listener, Received, Step, ToInit, VERSION};
+
+use crate::fail;
+use crate::helper;
+use crate::link::{Link, hear, tell};
+use crate::refusal::{Missing, unsupported};
+use crate::state::Held;
+use crate::verify::verify;
+use crate::watched::{watched, watched_both};
+
+/// How long building a session may take. Namespaces of a busy machine have been seen to take 100 ms.
+const READY: Duration = Duration::from_secs(20);
+/// How long an init that is on its way out is waited for.
+const LEAVING: Duration = Duration::from_secs(10);
+
+/// A living init, freshly started or found.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) link: Link,
+    /// To end it without its help and to know when it has gone.
+    process: Mutex<Option<AsyncFd<OwnedFd>>>,
+    /// Working directory, home, temporary directory, as seen inside.
+    pub(crate) places: [OwnedFd; 3],
+    /// Taken by the network gateway.
+    pub(crate) listeners: std::sync::Mutex<Vec<(Listener, OwnedFd)>>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) paused: bool,
+    pub(crate) landlock: u32,
+}
+
+/// Starts an init and accepts it. Whatever fails, nothing of it is left.
+pub(crate) async fn start(
+    config: Config,
+    held: Option<&Held>,
+    groups: &[OwnedFd],
+    first: u32,
+) -> Result<Live> {
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let (ours, theirs) = pair.map_err(|errno| fail::internal("socketpair", errno))?;
+    rustix::io::ioctl_fionbio(&ours, true).map_err(|errno| fail::internal("socketpair", errno))?;
+    let socket = watched_both(ours)?;
+    let mut fds = Vec::new();
+    if let Some(held) = held {
+        fds.push(control_socket(held)?);
+        fds.push(init_lock(held).await?);
+    }
+    let message = ToInit::Config(Box::new(config));
+    let borrowed: Vec<_> = fds.iter().chain(groups).map(AsFd::as_fd).collect();
+    tell(&socket, &message, &borrowed).await?;
+    drop(borrowed);
+    drop(fds);
+    // Blocks until the helper executes, some hundred microseconds.
+    let mut child = tokio::task::spawn_blocking(move || helper::start(theirs))
+        .await
+        .map_err(|_| Error::new(Code::Internal, "Starting the helper panicked"))?
+        .map_err(|errno| {
+            refused(&Failure {
+                step: Step::Config,
+                errno: errno.raw_os_error(),
+                what: "start the helper".into(),
+            })
+        })?;
+    let heard = hear(&socket, READY).await;
+    // It has done its part, or it hangs: either way it goes. Its exit code says nothing the message did not say.
+    if !matches!(&heard, Ok(Received { message: FromInit::Launched { .. }, .. })) {
+        let _ = child.kill();
+    }
+    let reaped = tokio::task::spawn_blocking(move || child.wait());
+    let pid = match heard?.message {
+        FromInit::Launched { pid } => pid,
+        FromInit::Refused(failure) => return Err(refused(&failure)),
+        _ => return Err(Error::new(Code::Internal, "The helper spoke out of turn")),
+    };
+    drop(reaped);
+    let ToInit::Config(config) = message else { return Err(Error::new(Code::Internal, "unreachable")) };
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH).and_then(|pid| {
+        // A child of ours: until we reap it, the number is nobody else's.
+        pidfd_open(pid, PidfdFlags::NONBLOCK)
+    });
+    let process = process.map_err(|errno| fail::internal("pidfd_open", errno))?;
+    let mut guard = Guard(Some(process));
+    let live = accept(socket, &config, first, None).await?;
+    live.link.tell(&ToInit::Commit, &[]).await?;
+    let process = guard.0.take().map(|process| watched(process, Interest::READABLE)).transpose()?;
+    Ok(Live { process: Mutex::new(process), ..live })
+}
+
+/// Ends an init that was not accepted.
+struct Guard(Option<OwnedFd>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(process) = self.0.take() {
+            let _ = pidfd_send_signal(&process, Signal::KILL);
+            reap_later(process);
+        }
+    }
+}
+
+/// Reaps a child of ours that is about to be gone, without blocking the runtime.
+fn reap_later(process: OwnedFd) {
+    let reap = move || {
+        // Not ours after a re-attach: then there is nothing to reap.
+        let _ = rustix::process::waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED);
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(reap)),
+        Err(_) => reap(),
+    }
+}
+
+async fn accept(
+    socket: AsyncFd<OwnedFd>,
+    config: &Config,
+    first: u32,
+    process: Option<AsyncFd<OwnedFd>>,
+) -> Result<Live> {
+    let Received { message, fds } = hear(&socket, READY).await?;
+    match message {
+        FromInit::Ready { attestation, listeners, jobs, paused } => {
+            verify(config, &attestation)?;
+            let mut fds = fds.into_iter();
+            let mut next = || {
+                fds.next()
+                    .ok_or_else(|| Error::new(Code::AttestationFailed, "The sandbox kept a descriptor back"))
+            };
+            let places = [next()?, next()?, next()?];
+            let listeners =
+                listeners.into_iter().map(|listener| Ok((listener, next()?))).collect::<Result<Vec<_>>>()?;
+            let last = jobs.iter().map(|job| job.id).max().unwrap_or(0);
+            let running: Vec<u32> = jobs.iter().filter(|job| job.code.is_none()).map(|job| job.id).collect();
+            let link = Link::new(socket, first.max(last + 1), &running);
+            Ok(Live {
+                link,
+                process: Mutex::new(process),
+                places,
+                listeners: std::sync::Mutex::new(listeners),
+                jobs,
+                paused,
+                landlock: attestation.landlock,
+            })
+        }
+        FromInit::Refused(failure) => Err(refused(&failure)),
+        _ => Err(Error::new(Code::Internal, "The sandbox spoke out of turn")),
+    }
+}
+
+/// Connects to a living init; `None` when there is none.
+pub(crate) async fn attach(config: &Config, held: &Held, first: u32) -> Result<Option<Live>> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .map_err(|errno| fail::internal("socket", errno))?;
+    let address = address(&held.short("ctl.sock"))?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) => {}
+        Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
+        Err(errno) => return Err(fail::state(&held.path.join("ctl.sock"), "Connecting to", errno)),
+    }
+    let peer =
+        rustix::net::sockopt::socket_peercred(&socket).map_err(|errno| fail::internal("peer", errno))?;
+    let process = pidfd_open(peer.pid, PidfdFlags::NONBLOCK).ok().and_then(|fd| watched(fd, Interest::READABLE).ok());
+    let socket = watched_both(socket)?;
+    let message = ToInit::Attach { version: VERSION, token: config.token };
+    let attached = match tell(&socket, &message, &[]).await {
+        Ok(()) => accept(socket, config, first, process).await,
+        Err(error) => Err(error),
+    };
+    match attached {
+        Ok(live) => Ok(Some(live)),
+        // It was on its way out (parked, killed) when we came.
+        Err(error) if error.code == Code::SandboxLost => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A fresh listening socket in the session's directory, in the place of whatever was there.
+fn control_socket(held: &Held) -> Result<OwnedFd> {
+    let path = held.path.join("ctl.sock");
+    let make = || {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        match rustix::fs::unlink(&path) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+        rustix::net::bind(&socket, &SocketAddrUnix::new(held.short("ctl.sock"))?)?;
+        rustix::net::listen(&socket, 16)?;
+        Ok(socket)
+    };
+    make().map_err(|errno| fail::state(&path, "Making", errno))
+}
+
+/// The lock the new init will hold. An old one that is on its way out is waited for.
+async fn init_lock(held: &Held) -> Result<OwnedFd> {
+    let give_up = tokio::time::Instant::now() + LEAVING;
+    loop {
+        if let Some(lock) = held.init_lock()? {
+            return Ok(lock);
+        }
+        if tokio::time::Instant::now() >= give_up {
+            return Err(Error::new(Code::SessionInUse, "An earlier init of this session does not end")
+                .with("sessionId", held.meta.id.clone())
+                .retryable());
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn address(path: &Path) -> Result<SocketAddrUnix> {
+    SocketAddrUnix::new(path).map_err(|errno| fail::internal("socket address", errno))
+}
+
+impl Live {
+    /// Asks it to end, makes sure that it does, and returns when everything inside is gone.
+    pub(crate) async fn end(&self) {
+        let asked = self.link.tell(&ToInit::Shutdown, &[]).await.is_ok();
+        if asked {
+            let _ = tokio::time::timeout(Duration::from_secs(3), self.link.gone()).await;
+        }
+        self.bury().await;
+    }
+
+    /// Waits for an init that has said it goes, or is gone; kills it if need be.
+    pub(crate) async fn bury(&self) {
+        let Some(process) = self.process.lock().await.take() else { return };
+        if !self.link.is_gone() {
+            let _ = pidfd_send_signal(process.get_ref(), Signal::KILL);
+        }
+        // A pidfd becomes readable when the process has ended, and PID 1 ends last of its namespace.
+        let gone = process.async_io(Interest::READABLE, |_| Ok(()));
+        if tokio::time::timeout(LEAVING, gone).await.is_err() {
+            let _ = pidfd_send_signal(process.get_ref(), Signal::KILL);
+        }
+        reap_later(process.into_inner());
+    }
+}
+
+/// The helper's refusal with what is known about its causes.
+pub(crate) fn refused(failure: &Failure) -> Error {
+    let errno = Errno::from_raw_os_error(failure.errno);
+    match (failure.step, errno) {
+        // The machine gives the feature, the session's own files are the problem.
+        (Step::Bind | Step::Overlay, Errno::NOENT | Errno::NOTDIR | Errno::STALE) => Error::new(
+            Code::StateCorrupt,
+            format!("A directory of the session is missing or was replaced: {}", failure.what),
+        )
+        .with("step", format!("{:?}", failure.step).to_lowercase())
+        .with("errno", failure.errno),
+        _ => unsupported(vec![missing(failure)]),
+    }
+}
+
+fn missing(failure: &Failure) -> Missing {
+    let read =
+        |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let (feature, cause, fix) = match failure.step {
+        Step::Clone | Step::IdMap | Step::Identity | Step::Capabilities => {
+            let (cause, fix) = if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
+                (
+                    "AppArmor restricts unprivileged user namespaces",
+                    "Install an AppArmor profile that allows `userns` for the program that hosts VibeKit.",
+                )
+            } else if read("/proc/sys/user/max_user_namespaces") == "0" {
+                (
+                    "user.max_user_namespaces is 0",
+                    "Ask the administrator to raise the sysctl user.max_user_namespaces.",
+                )
+            } else if read("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
+                (
+                    "kernel.unprivileged_userns_clone is 0",
+                    "Ask the administrator to set the sysctl kernel.unprivileged_userns_clone to 1.",
+                )
+            } else if Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists() {
+                (
+                    "a container engine refuses namespaces",
+                    "Run the container with a seccomp profile that allows clone and unshare with namespaces.",
+                )
+            } else {
+                ("the kernel or its security policy refuses namespaces", "Use one of the other environments.")
+            };
+            ("user namespaces", cause, fix)
+        }
+        Step::Proc => (
+            "a fresh /proc",
+            "parts of /proc are covered, as container engines do",
+            "Run the container with an unmasked /proc (Docker: --security-opt systempaths=unconfined).",
+        ),
+        Step::Overlay => (
+            "overlay mounts",
+            "the kernel or the file system of the state directory cannot be overlaid without privileges",
+            "Use workspace mode \"copy\", or put VIBEKIT_HOME on another file system.",
+        ),
+        Step::Seccomp => {
+            ("system call filters", "the kernel has no seccomp", "Use one of the other environments.")
+        }
+        Step::Network => ("a network namespace", "the kernel refuses it", "Use network: \"deny\"."),
+        Step::Cgroup => ("control groups", "they were taken away", "Remove the limits."),
+        Step::Landlock => ("Landlock", "the kernel refused a rule", "Use one of the other environments."),
+        Step::Limits => ("resource limits", "a limit was refused", "Remove the limits."),
+        _ => (
+            "private mounts",
+            "the kernel is older than 5.12 or its security policy refuses mounts",
+            "Use one of the other environments.",
+        ),
+    };
+    Missing {
+        feature: feature.into(),
+        step: format!("{:?}: {}", failure.step, failure.what),
+        errno: failure.errno,
+        likely_cause: cause.into(),
+        fix: fix.into(),
+    }
+}

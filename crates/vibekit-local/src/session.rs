@@ -1,0 +1,347 @@
+//! A session this process owns. All objects for the same session share one of these.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use vibekit_core::{Code, Error, Result};
+use vibekit_sandboxd_wire::{Config, Job, ToInit};
+
+use crate::clock::Clock;
+use crate::launch::{self, Live};
+use crate::link::{self, Answer};
+use crate::state::{Held, Meta, State};
+
+/// Sessions of this process by directory, so that two objects in one process never compete for the owner's lock.
+static SESSIONS: LazyLock<StdMutex<HashMap<PathBuf, Weak<Session>>>> = LazyLock::new(StdMutex::default);
+
+/// How long a session that another object of this process is just letting go of is waited for.
+const HAND_OVER: Duration = Duration::from_millis(200);
+
+fn sessions() -> MutexGuard<'static, HashMap<PathBuf, Weak<Session>>> {
+    SESSIONS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An owned session.
+pub(crate) struct Session {
+    pub(crate) meta: Meta,
+    pub(crate) clock: Clock,
+    state: State,
+    /// What the init is told, the same at every start.
+    config: Config,
+    /// `None` after the session was killed.
+    held: Mutex<Option<Arc<Held>>>,
+    /// `None` while the session is parked.
+    live: Mutex<Option<Arc<Live>>>,
+    /// Why the session is over, once it is.
+    over: watch::Sender<Option<Error>>,
+    processes_lost: AtomicBool,
+    /// Objects that have not released it yet.
+    users: AtomicUsize,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("id", &self.meta.id).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    fn new(state: State, held: Held, config: Config) -> Arc<Self> {
+        let session = Arc::new(Self {
+            meta: held.meta.clone(),
+            clock: Clock::new(false),
+            state,
+            config,
+            held: Mutex::new(Some(Arc::new(held))),
+            live: Mutex::new(None),
+            over: watch::Sender::new(None),
+            processes_lost: AtomicBool::new(false),
+            users: AtomicUsize::new(1),
+        });
+        sessions().insert(session.key(), Arc::downgrade(&session));
+        session
+    }
+
+    fn key(&self) -> PathBuf {
+        self.state.root().join(&self.meta.id)
+    }
+
+    /// Starts a session that was just made. When that fails, its directory goes again.
+    pub(crate) async fn create(state: State, held: Held, config: Config) -> Result<Arc<Self>> {
+        let session = Self::new(state, held, config);
+        match session.live().await {
+            Ok(_) => Ok(session),
+            Err(error) => {
+                // The first failure is the one worth telling.
+                let _ = session.kill().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The session this process has already, as one more user of it.
+    pub(crate) fn shared(state: &State, id: &str) -> Option<Arc<Self>> {
+        let session = sessions().get(&state.root().join(id)).and_then(Weak::upgrade)?;
+        if session.over.borrow().is_some() || session.users.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        session.users.fetch_add(1, Ordering::AcqRel);
+        Some(session)
+    }
+
+    /// Takes possession of an existing session: re-attaches a living init, or starts a new one on the same files.
+    pub(crate) async fn resume(
+        state: State,
+        id: &str,
+        configure: impl FnOnce(&Held) -> Result<Config>,
+    ) -> Result<Arc<Self>> {
+        let give_up = tokio::time::Instant::now() + HAND_OVER;
+        let held = loop {
+            match state.hold(id) {
+                Err(error) if error.code == Code::SessionInUse && tokio::time::Instant::now() < give_up => {
+                    if let Some(session) = Self::shared(&state, id) {
+                        return Ok(session);
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                other => break other?,
+            }
+        };
+        let config = configure(&held)?;
+        let session = Self::new(state, held, config);
+        let held = session.held().await?;
+        if let Some(live) = launch::attach(&session.config, &held, held.first_command()).await? {
+            session.clock.set_paused(live.paused);
+            session.adopt(&mut *session.live.lock().await, live);
+        } else {
+            session.processes_lost.store(!held.parked(), Ordering::Release);
+            session.live().await?;
+        }
+        Ok(session)
+    }
+
+    pub(crate) fn processes_lost(&self) -> bool {
+        self.processes_lost.load(Ordering::Acquire)
+    }
+
+    pub(crate) async fn held(&self) -> Result<Arc<Held>> {
+        self.held.lock().await.clone().ok_or_else(|| self.why_over())
+    }
+
+    /// Why nothing works any more.
+    pub(crate) fn why_over(&self) -> Error {
+        self.over.borrow().clone().unwrap_or_else(link::lost)
+    }
+
+    /// Resolves when the session ended without having been asked.
+    pub(crate) async fn lost(&self) -> Error {
+        let mut over = self.over.subscribe();
+        loop {
+            let why = over.borrow_and_update().clone();
+            if let Some(error) = why {
+                if error.code == Code::SandboxLost {
+                    return error;
+                }
+                return std::future::pending().await;
+            }
+            if over.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// The living init, started if need be. Starting goes on when the caller stops waiting, so that it is never left
+    /// half-way.
+    pub(crate) async fn live(self: &Arc<Self>) -> Result<Arc<Live>> {
+        if let Some(live) = &*self.live.lock().await {
+            return if live.link.is_gone() { Err(self.why_over()) } else { Ok(Arc::clone(live)) };
+        }
+        let session = Arc::clone(self);
+        tokio::spawn(async move { session.start().await })
+            .await
+            .map_err(|_| Error::new(Code::Internal, "Starting the sandbox panicked"))?
+    }
+
+    async fn start(self: Arc<Self>) -> Result<Arc<Live>> {
+        let mut slot = self.live.lock().await;
+        if let Some(live) = &*slot {
+            return Ok(Arc::clone(live));
+        }
+        let held = self.held().await?;
+        let persistent = (!self.meta.ephemeral()).then_some(&*held);
+        let live = launch::start(self.config.clone(), persistent, &[], held.first_command()).await?;
+        held.set_parked(false);
+        Ok(self.adopt(&mut slot, live))
+    }
+
+    fn adopt(self: &Arc<Self>, slot: &mut Option<Arc<Live>>, live: Live) -> Arc<Live> {
+        let live = Arc::new(live);
+        *slot = Some(Arc::clone(&live));
+        tokio::spawn(keep(Arc::downgrade(self), Arc::downgrade(&live)));
+        live
+    }
+
+    /// Lets an idle init go. The next command starts another one.
+    async fn park(&self, live: &Arc<Live>) {
+        // While this is held, no command can be on its way.
+        let mut slot = self.live.lock().await;
+        if !slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, live)) || self.clock.paused() {
+            return;
+        }
+        if live.link.tell(&ToInit::Park, &[]).await.is_err() {
+            return;
+        }
+        if tokio::time::timeout(link::ANSWER, live.link.gone()).await.is_ok() {
+            *slot = None;
+            live.bury().await;
+            if let Ok(held) = self.held().await {
+                held.set_parked(true);
+            }
+        }
+    }
+
+    /// True when the session has no init at the moment.
+    pub(crate) async fn parked(&self) -> bool {
+        self.live.lock().await.is_none()
+    }
+
+    pub(crate) async fn set_paused(self: &Arc<Self>, paused: bool) -> Result<()> {
+        let live = self.live().await?;
+        // Stopped before the processes are and started after: a command never loses time to a pause.
+        if paused {
+            self.clock.set_paused(true);
+        }
+        let answer = if paused {
+            live.link.ask(|request| ToInit::Pause { request }).await
+        } else {
+            live.link.ask(|request| ToInit::Thaw { request }).await
+        };
+        if answer.is_ok() != paused {
+            self.clock.set_paused(false);
+        }
+        answer.map(drop)
+    }
+
+    /// All commands the init knows, and the number of processes.
+    pub(crate) async fn jobs(self: &Arc<Self>) -> Result<(Vec<Job>, u32)> {
+        match self.live().await?.link.ask(|request| ToInit::Look { request }).await? {
+            Answer::Jobs(jobs, processes) => Ok((jobs, processes)),
+            Answer::Done | Answer::Socket(_) => {
+                Err(Error::new(Code::Internal, "The sandbox gave a wrong answer"))
+            }
+        }
+    }
+
+    /// Ends everything and forgets the session. Idempotent.
+    pub(crate) async fn kill(&self) -> Result<()> {
+        let killed = Error::new(Code::SandboxKilled, "The sandbox was killed");
+        self.over.send_if_modified(|over| {
+            let first = over.is_none();
+            over.get_or_insert(killed);
+            first
+        });
+        sessions().retain(|_, session| session.as_ptr() != std::ptr::from_ref(self));
+        let live = self.live.lock().await.take();
+        if let Some(live) = live {
+            live.end().await;
+        }
+        let Some(held) = self.held.lock().await.take() else { return Ok(()) };
+        let state = self.state.clone();
+        tokio::task::spawn_blocking(move || state.destroy(&held))
+            .await
+            .map_err(|_| Error::new(Code::Internal, "Removing the session panicked"))?
+    }
+
+    /// One user less. The last one lets go: a persistent session lives on, an ephemeral one ends.
+    pub(crate) async fn release(&self) -> Result<()> {
+        if self.users.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return Ok(());
+        }
+        if self.meta.ephemeral() {
+            return self.kill().await;
+        }
+        self.over.send_if_modified(|over| {
+            let first = over.is_none();
+            over.get_or_insert_with(|| Error::new(Code::Disposed, "The sandbox was released"));
+            first
+        });
+        sessions().retain(|_, session| session.as_ptr() != std::ptr::from_ref(self));
+        *self.live.lock().await = None;
+        *self.held.lock().await = None;
+        Ok(())
+    }
+
+    /// Ends the init by force: the last resort when it does not do what it is told.
+    pub(crate) async fn reset(&self) {
+        let live = self.live.lock().await.clone();
+        if let Some(live) = live {
+            live.bury().await;
+        }
+        self.lose();
+    }
+
+    /// The init is gone without having been asked.
+    fn lose(&self) {
+        self.over.send_if_modified(|over| {
+            let first = over.is_none();
+            over.get_or_insert_with(link::lost);
+            first
+        });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Nobody released it. Closing the connection lets go of a persistent session; an ephemeral one ends with it,
+        // and its files go here or with the next sweep.
+        let Some(held) = self.held.get_mut().take() else { return };
+        let live = self.live.get_mut().take();
+        if self.meta.ephemeral()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let state = self.state.clone();
+            runtime.spawn(async move {
+                if let Some(live) = live {
+                    live.end().await;
+                }
+                let _ = tokio::task::spawn_blocking(move || state.destroy(&held)).await;
+            });
+        }
+    }
+}
+
+/// Watches one init: parks it when it is idle, and notices when it goes by itself. Ends with the connection or with
+/// the session, whichever goes first; it keeps neither alive.
+async fn keep(session: Weak<Session>, live: Weak<Live>) {
+    let Some((mut gone, mut idle)) =
+        live.upgrade().map(|live| (live.link.watch_gone(), live.link.idle.clone()))
+    else {
+        return;
+    };
+    loop {
+        let parks = tokio::select! {
+            ended = gone.wait_for(|gone| *gone) => {
+                if ended.is_err() {
+                    return;
+                }
+                false
+            }
+            changed = idle.changed() => changed.is_ok(),
+        };
+        let (Some(session), Some(live)) = (session.upgrade(), live.upgrade()) else { return };
+        if parks {
+            session.park(&live).await;
+            continue;
+        }
+        let asked = !session.live.lock().await.as_ref().is_some_and(|current| Arc::ptr_eq(current, &live));
+        if !asked {
+            live.bury().await;
+            session.lose();
+        }
+        return;
+    }
+}
