@@ -68,8 +68,8 @@ async function bareTurn({ config, turn, home, cwd, bin, uid, timeout = 120_000, 
   const stdout = []
   /** @type {Buffer[]} */
   const stderr = []
-  child.stdout.on('data', (chunk) => stdout.push(chunk))
-  child.stderr.on('data', (chunk) => stderr.push(chunk))
+  child.stdout?.on('data', (chunk) => stdout.push(chunk))
+  child.stderr?.on('data', (chunk) => stderr.push(chunk))
   let timedOut = false
   const timer = setTimeout(() => {
     timedOut = true

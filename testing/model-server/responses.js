@@ -71,7 +71,7 @@ module.exports = {
   }),
   *stream(turn, reply, id) {
     let sequence_number = 0
-    const event = (/** @type {{ type: string }} */ data) => named({ ...data, sequence_number: sequence_number++ })
+    const event = (/** @type {{ type: string, [field: string]: unknown }} */ data) => named({ ...data, sequence_number: sequence_number++ })
     const base = { id: `resp_${id}`, object: 'response', created_at: 1, model: turn.model, status: 'in_progress', output: [] }
     const list = items(turn, reply, id)
     yield event({ type: 'response.created', response: base })
@@ -105,7 +105,7 @@ function begun(item) {
   return open
 }
 
-/** @param {any} item @param {object} place @param {(data: { type: string }) => string} event */
+/** @param {any} item @param {object} place @param {(data: { type: string, [field: string]: unknown }) => string} event */
 function* details(item, place, event) {
   const at = (/** @type {string} */ type, /** @type {object} */ more) => event({ type: `response.${type}`, ...place, ...more })
   if (item.type === 'message') {

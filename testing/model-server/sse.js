@@ -1,6 +1,6 @@
 'use strict'
 
-/** One server-sent event whose name is also the `type` of its data. @param {{ type: string }} data */
+/** One server-sent event whose name is also the `type` of its data. @param {{ type: string, [field: string]: unknown }} data */
 const named = (data) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`
 
 /** One server-sent event without a name. @param {object} data */

@@ -1,0 +1,7 @@
+'use strict'
+
+const { turnsOf } = require('./turns')
+
+jest.setTimeout(300_000)
+
+describe('opencode', () => turnsOf('opencode'))
