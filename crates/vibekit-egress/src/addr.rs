@@ -180,6 +180,12 @@ impl Range {
         ip.is_ipv4() == self.base.is_ipv4() && mask(ip, self.bits) == self.base
     }
 
+    /// Whether all of the range lies in the other one.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> bool {
+        self.bits >= other.bits && other.contains(self.base)
+    }
+
     /// Whether the range lies within one kind of special space, so that whoever wrote it meant that space.
     /// `0.0.0.0/0` contains the loopback range but does not mean it.
     #[must_use]
@@ -321,6 +327,9 @@ mod tests {
         assert_eq!(Range::new(ip("10.0.0.0"), 33), Err(None));
         assert_eq!(Range::new(ip("::ffff:10.0.0.0"), 104), Range::new(ip("10.0.0.0"), 8));
         assert_eq!(Range::new(ip("::ffff:0.0.0.0"), 64), Err(None));
+        let wide = Range::new(ip("10.0.0.0"), 8).unwrap();
+        assert!(range.within(&wide) && range.within(&range) && !wide.within(&range));
+        assert!(!Range::single(ip("11.0.0.0")).within(&wide) && !Range::single(ip("::")).within(&wide));
         assert!(Range::new(ip("::"), 0).unwrap().contains(ip("2606::1")));
         assert!(Range::new(ip("0.0.0.0"), 0).unwrap().contains(ip("1.2.3.4")));
     }

@@ -12,8 +12,10 @@ use crate::host::Name;
 
 /// First address of the range.
 pub(crate) const BASE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
-/// Addresses in it: a /15.
-const SIZE: u32 = 1 << 17;
+/// Bits all addresses of it begin with.
+pub(crate) const BITS: u8 = 15;
+/// Addresses in it.
+const SIZE: u32 = 1 << (32 - BITS);
 /// Most names remembered at a time: an eighth of the range, so that a free address is near.
 const CAPACITY: usize = 1 << 14;
 

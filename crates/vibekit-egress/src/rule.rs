@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::addr::Range;
 use crate::host::{Host, HostError, Name, split_port};
+use crate::names;
 
 /// Whom a rule means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,15 @@ impl Rule {
             return Err(error(
                 "is no address one can connect to",
                 "Write the address of the destination, \"127.0.0.1\" for a service of this host",
+            ));
+        }
+        let stand_ins = Range::new(names::BASE.into(), names::BITS);
+        if let (Subject::Range(range), Ok(stand_ins)) = (&self.subject, stand_ins)
+            && range.within(&stand_ins)
+        {
+            return Err(error(
+                "lies in 198.18.0.0/15, where addresses stand for names inside the sandbox",
+                "Give the destination another address",
             ));
         }
         Ok(self)
@@ -209,6 +219,8 @@ mod tests {
             ("[::1", "brackets", "[2001:db8::1]"),
             ("0.0.0.0", "no address", "127.0.0.1"),
             ("[::]:80", "no address", "127.0.0.1"),
+            ("198.19.0.0/16:80", "stand for names", "another address"),
+            ("198.18.0.1", "stand for names", "another address"),
             ("224.0.0.1", "no address", "address of the destination"),
         ] {
             let error = Rule::parse(text).expect_err(text);
