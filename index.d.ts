@@ -434,6 +434,10 @@ export class VibeKit extends EventEmitter {
   withAgent(agent: VibeKitAgent | AgentConfig): this
   /** A provider object, such as {@link createLocalProvider} or any published provider package makes. */
   withSandbox(provider: SandboxProvider): this
+  /** A repository that the first `generateCode()` in a new sandbox clones. */
+  withGithub(github: GithubConfig): this
+  /** The same as `withGithub()`. */
+  withGitHub(github: GithubConfig): this
   /** Absolute path inside the sandbox. Default: `/vibe0`. */
   withWorkingDirectory(path: string): this
   withSecrets(secrets: SecretsConfig): this

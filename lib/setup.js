@@ -17,6 +17,7 @@ const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'worki
  * @property {unknown} [agent]
  * @property {unknown} [sandbox]
  * @property {unknown} [secrets]
+ * @property {unknown} [github]
  * @property {unknown} [workingDirectory]
  * @property {unknown} [sandboxId]
  */

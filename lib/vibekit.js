@@ -58,6 +58,16 @@ class VibeKit extends EventEmitter {
     return configure(this, 'sandbox', provider)
   }
 
+  /** @param {unknown} github @returns {this} */
+  withGithub(github) {
+    return configure(this, 'github', github)
+  }
+
+  /** The spelling of older documentation. @param {unknown} github @returns {this} */
+  withGitHub(github) {
+    return configure(this, 'github', github)
+  }
+
   /** @param {unknown} path @returns {this} */
   withWorkingDirectory(path) {
     return configure(this, 'workingDirectory', path)
@@ -111,7 +121,7 @@ class VibeKit extends EventEmitter {
     const driver = work(this)
     const parsed = parse.generateCode(parameters)
     // eslint-disable-next-line no-console -- upstream's warning, the only thing this library ever prints
-    if (stateOf(this).fluent && !process.env.VIBEKIT_NO_DEPRECATION) console.warn(DEPRECATED)
+    if (isCommandFlow(this, parsed) && !process.env.VIBEKIT_NO_DEPRECATION) console.warn(DEPRECATED)
     return report(this, parsed, driver.call(parsed, delivery(this, parsed)))
   }
 
@@ -297,14 +307,24 @@ async function simple(vibeKit, request, options, port) {
 }
 
 /**
- * Tells a call's own `onError` about the failure. For objects made from a configuration the machine says it as an `error`
- * message; fluent ones have it in `stderr`, among other things.
+ * Whether a call behaves like a command of the fluent generation: failures in `stderr`. The others, which have an
+ * `error` message for that, are those of objects made from a configuration and `generateCode()` with a repository.
+ * @param {VibeKit} vibeKit
+ * @param {import('./arguments').Parsed} parsed
+ */
+function isCommandFlow(vibeKit, { request }) {
+  return stateOf(vibeKit).fluent && !(request.call === 'generateCode' && vibeKit.options.github)
+}
+
+/**
+ * Tells a call's own `onError` about the failure where the machine has no message for that.
  * @param {VibeKit} vibeKit
  * @param {import('./arguments').Parsed} parsed
  * @param {Promise<any>} outcome
  */
-async function report(vibeKit, { extras: { callbacks, signal } }, outcome) {
-  if (!callbacks?.onError || !stateOf(vibeKit).fluent) return outcome
+async function report(vibeKit, parsed, outcome) {
+  const { callbacks, signal } = parsed.extras
+  if (!callbacks?.onError || !isCommandFlow(vibeKit, parsed)) return outcome
   try {
     return await outcome
   } catch (error) {

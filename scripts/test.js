@@ -2,7 +2,7 @@
 
 /**
  * `npm test`: installs what is missing, builds the addon, runs every test, and ends with one line of counts.
- * `--only rust|jest|agents|package` runs a part; further arguments go to that part's runner.
+ * `--only rust|jest|agents|package|unprivileged` runs a part; further arguments go to that part's runner.
  */
 
 const fs = require('node:fs')
@@ -25,7 +25,11 @@ const PARTS = {
   ],
   agents: [(more) => jest('agents', 'jest', ['__test__/agents', ...more], { VIBEKIT_TEST_AGENTS: '1' })],
   package: [(more) => jest('package', 'jest', ['__test__/package', ...more])],
+  unprivileged: [unprivileged],
 }
+
+/** Who runs the tests of the sandbox where they must not need root. */
+const NOBODY = 65_534
 
 /**
  * The Rust tests.
@@ -61,20 +65,41 @@ const numbers = (text, pattern) => [...text.matchAll(pattern)].reduce((sum, [, n
 const plainText = (text) => text.replace(/\x1b\[[0-9;]*m/g, '')
 
 /**
+ * The tests of the sandbox as a user without any rights.
+ * @param {string[]} more
+ * @returns {Promise<Tally>}
+ */
+async function unprivileged(more) {
+  const tests = ['__test__/local', '__test__/exit', '__test__/seed', ...more]
+  if (process.getuid?.() !== 0) return jest('unprivileged', 'jest', tests)
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'vibekit-nobody-'))
+  fs.chownSync(home, NOBODY, NOBODY)
+  const become = ['setpriv', '--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
+  try {
+    return await jest('unprivileged', 'jest', ['--cacheDirectory', path.join(home, 'cache'), ...tests], { HOME: home, TMPDIR: home }, become)
+  } finally {
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+}
+
+/**
  * @param {string} name
  * @param {string} runner package of the Jest to use
  * @param {string[]} more
  * @param {NodeJS.ProcessEnv} [env]
+ * @param {string[]} [through] a program to start it with, and its arguments
  * @returns {Promise<Tally>}
  */
-async function jest(name, runner, more, env) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vibekit-jest-'))
+async function jest(name, runner, more, env = {}, through = []) {
+  const folder = fs.mkdtempSync(path.join(env.TMPDIR ?? os.tmpdir(), 'vibekit-jest-'))
+  if (through.length > 0) fs.chownSync(folder, NOBODY, NOBODY)
   const report = path.join(folder, 'report.json')
   const bin = path.join(path.dirname(require.resolve(`${runner}/package.json`)), 'bin/jest.js')
   const args = [bin, '--detectOpenHandles', '--json', '--outputFile', report, ...more]
   try {
     // With --json the report goes to stdout as well; what is for humans is on stderr.
-    const work = () => run(process.execPath, args, { cwd: root, env: { ...process.env, ...env }, keep: 'stdout', quiet: true })
+    const [program, ...rest] = [...through, process.execPath, ...args]
+    const work = () => run(program, rest, { cwd: root, env: { ...process.env, ...env }, keep: 'stdout', quiet: true })
     return await tally(name, work, () => {
       if (!fs.existsSync(report)) return [0, 1]
       const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(fs.readFileSync(report, 'utf8'))

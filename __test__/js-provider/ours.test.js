@@ -236,3 +236,33 @@ test('80 KB of text in small chunks costs no more than its size', async () => {
   // Eight times the text: eight times the work, with room for noise; a quadratic algorithm needs sixty-four times.
   expect(large / Math.max(small, 2_000)).toBeLessThan(24)
 })
+
+describe('a repository', () => {
+  const github = { token: 'ghp_secret', repository: 'owner/repo' }
+
+  test.each(['withGithub', 'withGitHub'])('of %s() is cloned once by the first generateCode(), without its token in sight', async (method) => {
+    const lines = []
+    const provider = recordingProvider({ run: (line) => (lines.push(line), success) })
+    const kit = over(provider)[method](github)
+    const events = recordEvents(kit)
+    await kit.generateCode({ prompt: 'a', mode: 'ask' })
+    await kit.generateCode({ prompt: 'b', mode: 'ask' })
+    const clones = lines.filter((line) => line.includes('git clone'))
+    expect(clones).toHaveLength(1)
+    expect(clones[0]).toContain('github.com/owner/repo')
+    expect(JSON.stringify(events)).not.toContain('ghp_secret')
+  })
+
+  test('makes generateCode() say failures once, as an error', async () => {
+    const provider = recordingProvider({ run: (line) => (line.includes('codex') ? Promise.reject(new Error('no')) : success) })
+    const kit = over(provider).withGithub(github)
+    const warn = jest.spyOn(console, 'warn').mockImplementation(() => {})
+    const [events, errors] = [recordEvents(kit), []]
+    const error = await reasonOf(kit.generateCode({ prompt: 'a', callbacks: { onError: (message) => errors.push(message) } }))
+    expect(error.message).toBe('Failed to generate code: no')
+    expect(errors).toEqual([error.message])
+    expect(events.filter(([name]) => name === 'error' || name === 'stderr')).toEqual([['error', error.message]])
+    expect(warn).not.toHaveBeenCalled()
+    warn.mockRestore()
+  })
+})
