@@ -136,7 +136,8 @@ function run(program, args, { timeoutMs, secret, whole = false }) {
     })
     child.once('close', settle)
     // What the program leaves behind may hold its output open; what has come a moment after its end is all that is waited for.
-    child.once('exit', () => after(release, GRACE_MS))
+    // An immediate comes after what can be read was read: in a process that was busy all that moment, nothing is lost.
+    child.once('exit', () => after(() => setImmediate(release), GRACE_MS))
     child.stdout?.on('data', (chunk) => {
       if (!stdout.add(chunk) && whole) stop(`printed more than ${WHOLE_BYTES / 1024 ** 2} MiB`)
     })
