@@ -19,7 +19,7 @@ use crate::fail;
 use crate::launch::Live;
 use crate::sandbox::{LocalSandbox, blocking};
 use crate::state;
-use crate::view::HOME;
+use crate::view::{HOME, LOGS};
 
 /// Larger files are not read into memory at once.
 const LARGEST: u64 = 256 << 20;
@@ -51,7 +51,9 @@ impl Place {
             Errno::NOSPC | Errno::DQUOT => Code::DiskFull,
             _ => Code::FileError,
         };
-        Error::new(code, format!("{}: {what}", self.path)).with("path", self.path.clone()).with("errno", errno.raw_os_error())
+        Error::new(code, format!("{}: {what}", self.path))
+            .with("path", self.path.clone())
+            .with("errno", errno.raw_os_error())
     }
 
     fn open(&self, rest: &str, flags: OFlags, links: bool) -> std::result::Result<OwnedFd, Errno> {
@@ -60,7 +62,13 @@ impl Place {
         let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o644) } else { Mode::empty() };
         let rest = if rest.is_empty() { "." } else { rest };
         loop {
-            match rustix::fs::openat2(self.directory(), rest, flags | OFlags::CLOEXEC | OFlags::NOCTTY, mode, resolve) {
+            match rustix::fs::openat2(
+                self.directory(),
+                rest,
+                flags | OFlags::CLOEXEC | OFlags::NOCTTY,
+                mode,
+                resolve,
+            ) {
                 // The kernel could not rule out a race with a rename.
                 Err(Errno::AGAIN) => {}
                 other => return other,
@@ -89,7 +97,8 @@ impl Place {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error),
             }
-            here = rustix::fs::openat(&here, part, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            here =
+                rustix::fs::openat(&here, part, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         }
         Ok((here, name))
     }
@@ -127,10 +136,9 @@ impl LocalSandbox {
     async fn place(&self, path: &str) -> Result<Place> {
         let session = self.session()?;
         let wrong = |problem: &str| {
-            Error::new(Code::FileError, format!("{path:?} {problem}")).with("path", path).with_hint(format!(
-                "Give a path below {}, {HOME} or /tmp.",
-                session.meta.working_directory
-            ))
+            Error::new(Code::FileError, format!("{path:?} {problem}"))
+                .with("path", path)
+                .with_hint(format!("Give a path below {}, {HOME} or /tmp.", session.meta.working_directory))
         };
         if path.contains('\0') || path.split('/').any(|part| part == "..") {
             return Err(wrong("is not a plain path"));
@@ -143,10 +151,11 @@ impl LocalSandbox {
         let plain: Vec<&str> = full.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         let plain = format!("/{}", plain.join("/"));
         // The working directory first: it may lie in one of the others.
-        let places = [session.meta.working_directory.as_str(), HOME, "/tmp"];
+        let places = [session.meta.working_directory.as_str(), HOME, "/tmp", LOGS];
         let found = places.iter().enumerate().find_map(|(index, top)| {
             let rest = plain.strip_prefix(top)?;
-            (rest.is_empty() || rest.starts_with('/')).then(|| (index, rest.trim_start_matches('/').to_owned()))
+            (rest.is_empty() || rest.starts_with('/'))
+                .then(|| (index, rest.trim_start_matches('/').to_owned()))
         });
         let (index, rest) = found.ok_or_else(|| wrong("is not in a directory of the session"))?;
         let user = session.privileged().then_some((session.meta.uid, session.meta.gid));
@@ -231,7 +240,9 @@ impl Files for LocalSandbox {
                     continue;
                 }
                 // It may be gone by now.
-                let Ok(stat) = rustix::fs::statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+                let Ok(stat) = rustix::fs::statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else {
+                    continue;
+                };
                 let (kind, size) = match FileType::from_raw_mode(stat.st_mode) {
                     FileType::RegularFile => ("file", u64::try_from(stat.st_size).unwrap_or(0)),
                     FileType::Directory => ("directory", 0),

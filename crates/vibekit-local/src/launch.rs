@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -11,11 +12,13 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Mutex;
 use vibekit_core::{Code, Error, Result};
-use vibekit_sandboxd_wire::{Config, Failure, FromInit, Job, Listener, Received, Step, ToInit, VERSION};
+use vibekit_egress::Policy;
+use vibekit_sandboxd_wire::{Config, Failure, FromInit, Listener, Received, Step, ToInit, VERSION};
 
 use crate::fail;
 use crate::helper;
-use crate::link::{Link, hear, tell};
+use crate::link::{Link, hear, locked, tell};
+use crate::network;
 use crate::refusal::{Missing, unsupported};
 use crate::state::Held;
 use crate::verify::verify;
@@ -27,16 +30,16 @@ const READY: Duration = Duration::from_secs(20);
 const LEAVING: Duration = Duration::from_secs(10);
 
 /// A living init, freshly started or found.
-#[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) link: Link,
     /// To end it without its help and to know when it has gone.
     process: Mutex<Option<AsyncFd<OwnedFd>>>,
-    /// Working directory, home, temporary directory, as seen inside.
-    pub(crate) places: [OwnedFd; 3],
+    /// Working directory, home, temporary directory, logs, as seen inside.
+    pub(crate) places: [OwnedFd; 4],
     /// Taken by the network gateway.
     pub(crate) listeners: std::sync::Mutex<Vec<(Listener, OwnedFd)>>,
-    pub(crate) jobs: Vec<Job>,
+    /// Decides where connections from inside lead. Closed with the connection to the init.
+    pub(crate) gateway: std::sync::Mutex<Option<vibekit_egress::Gateway>>,
     pub(crate) paused: bool,
     pub(crate) landlock: u32,
 }
@@ -128,18 +131,22 @@ async fn accept(
     first: u32,
     process: Option<AsyncFd<OwnedFd>>,
 ) -> Result<Live> {
-    let Received { message, fds } = hear(&socket, READY).await?;
+    let short = || Error::new(Code::AttestationFailed, "The sandbox kept a descriptor back");
+    let mut sockets = Vec::new();
+    let Received { message, fds } = loop {
+        let received = hear(&socket, READY).await?;
+        match received.message {
+            FromInit::Listeners { listeners } if listeners.len() == received.fds.len() => {
+                sockets.extend(listeners.into_iter().zip(received.fds));
+            }
+            FromInit::Listeners { .. } => return Err(short()),
+            _ => break received,
+        }
+    };
     match message {
-        FromInit::Ready { attestation, listeners, jobs, paused } => {
+        FromInit::Ready { attestation, jobs, paused } => {
             verify(config, &attestation)?;
-            let mut fds = fds.into_iter();
-            let mut next = || {
-                fds.next()
-                    .ok_or_else(|| Error::new(Code::AttestationFailed, "The sandbox kept a descriptor back"))
-            };
-            let places = [next()?, next()?, next()?];
-            let listeners =
-                listeners.into_iter().map(|listener| Ok((listener, next()?))).collect::<Result<Vec<_>>>()?;
+            let places: [OwnedFd; 4] = fds.try_into().map_err(|_| short())?;
             let last = jobs.iter().map(|job| job.id).max().unwrap_or(0);
             let running: Vec<u32> = jobs.iter().filter(|job| job.code.is_none()).map(|job| job.id).collect();
             let link = Link::new(socket, first.max(last + 1), &running);
@@ -147,8 +154,8 @@ async fn accept(
                 link,
                 process: Mutex::new(process),
                 places,
-                listeners: std::sync::Mutex::new(listeners),
-                jobs,
+                listeners: std::sync::Mutex::new(sockets),
+                gateway: std::sync::Mutex::new(None),
                 paused,
                 landlock: attestation.landlock,
             })
@@ -171,7 +178,8 @@ pub(crate) async fn attach(config: &Config, held: &Held, first: u32) -> Result<O
     }
     let peer =
         rustix::net::sockopt::socket_peercred(&socket).map_err(|errno| fail::internal("peer", errno))?;
-    let process = pidfd_open(peer.pid, PidfdFlags::NONBLOCK).ok().and_then(|fd| watched(fd, Interest::READABLE).ok());
+    let process =
+        pidfd_open(peer.pid, PidfdFlags::NONBLOCK).ok().and_then(|fd| watched(fd, Interest::READABLE).ok());
     let socket = watched_both(socket)?;
     let message = ToInit::Attach { version: VERSION, token: config.token };
     let attached = match tell(&socket, &message, &[]).await {
@@ -224,6 +232,15 @@ fn address(path: &Path) -> Result<SocketAddrUnix> {
 }
 
 impl Live {
+    /// Starts accepting what the session's programs send out.
+    pub(crate) fn open_network(&self, policy: &Arc<Policy>) -> Result<()> {
+        let sockets = std::mem::take(&mut *locked(&self.listeners));
+        if !sockets.is_empty() {
+            *locked(&self.gateway) = Some(network::start(Arc::clone(policy), sockets)?);
+        }
+        Ok(())
+    }
+
     /// Asks it to end, makes sure that it does, and returns when everything inside is gone.
     pub(crate) async fn end(&self) {
         let asked = self.link.tell(&ToInit::Shutdown, &[]).await.is_ok();

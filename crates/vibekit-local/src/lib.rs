@@ -15,15 +15,25 @@ mod clock;
 #[cfg(target_os = "linux")]
 mod fail;
 #[cfg(target_os = "linux")]
+mod files;
+#[cfg(target_os = "linux")]
 mod helper;
 #[cfg(target_os = "linux")]
 mod identity;
 #[cfg(target_os = "linux")]
 mod launch;
 #[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
 mod pipes;
+#[cfg(target_os = "linux")]
+mod plan;
+#[cfg(target_os = "linux")]
+mod ports;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
@@ -35,11 +45,15 @@ mod session;
 #[cfg(target_os = "linux")]
 mod state;
 #[cfg(target_os = "linux")]
+mod toolchain;
+#[cfg(target_os = "linux")]
 mod verify;
 #[cfg(target_os = "linux")]
 mod view;
 #[cfg(target_os = "linux")]
 mod watched;
+#[cfg(target_os = "linux")]
+mod workspace;
 
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
@@ -49,5 +63,7 @@ pub use options::{Limits, LocalOptions, Network, Workspace, WorkspaceMode};
 #[cfg(target_os = "linux")]
 pub use provider::LocalProvider;
 pub use refusal::Support;
+#[cfg(target_os = "linux")]
+pub use sandbox::{Job, LocalSandbox};
 #[cfg(not(target_os = "linux"))]
 pub use unsupported::LocalProvider;

@@ -70,7 +70,7 @@ struct Shared {
     gone: watch::Sender<bool>,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that can panic runs under these locks.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -259,7 +259,10 @@ async fn read(shared: Arc<Shared>, idle: watch::Sender<u32>) {
             }
             FromInit::Idle => idle.send_modify(|count| *count += 1),
             // Said once, before the connection is ours.
-            FromInit::Launched { .. } | FromInit::Refused(_) | FromInit::Ready { .. } => {}
+            FromInit::Launched { .. }
+            | FromInit::Refused(_)
+            | FromInit::Listeners { .. }
+            | FromInit::Ready { .. } => {}
         }
     }
     shared.gone.send_replace(true);

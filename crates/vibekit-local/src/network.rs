@@ -60,7 +60,9 @@ pub(crate) fn start(policy: Arc<Policy>, sockets: Vec<(Listener, OwnedFd)>) -> R
     for (listener, fd) in sockets {
         match listener {
             Listener::Tcp(port) => listeners.tcp.push((port, tcp(fd)?)),
-            Listener::DnsUdp => listeners.dns_udp = Some(UdpSocket::from_std(StdUdp::from(fd)).map_err(failed)?),
+            Listener::DnsUdp => {
+                listeners.dns_udp = Some(UdpSocket::from_std(StdUdp::from(fd)).map_err(failed)?)
+            }
             Listener::DnsTcp => listeners.dns_tcp = Some(tcp(fd)?),
             Listener::Connect => listeners.connect_proxy = Some(tcp(fd)?),
             Listener::Socks => listeners.socks = Some(tcp(fd)?),

@@ -86,11 +86,14 @@ async fn accept(listener: TcpListener, session: Weak<Session>, port: u16) {
 /// A connection to a port inside, made by the init in the session's network.
 async fn connect(session: &std::sync::Arc<Session>, port: u16) -> Result<TcpStream> {
     let live = session.live().await?;
-    let refused = || Error::new(Code::ProviderFailed, format!("Nothing listens on port {port} in the sandbox"));
+    let refused =
+        || Error::new(Code::ProviderFailed, format!("Nothing listens on port {port} in the sandbox"));
     let socket: OwnedFd = match live.link.ask(|request| ToInit::Connect { request, port }).await? {
         Answer::Socket(Ok(socket)) => socket,
         Answer::Socket(Err(_)) => return Err(refused()),
-        Answer::Done | Answer::Jobs(..) => return Err(Error::new(Code::Internal, "The sandbox gave a wrong answer")),
+        Answer::Done | Answer::Jobs(..) => {
+            return Err(Error::new(Code::Internal, "The sandbox gave a wrong answer"));
+        }
     };
     let stream = TcpStream::from_std(std::net::TcpStream::from(socket)).map_err(|_| refused())?;
     // The connection may still be under way.

@@ -42,6 +42,8 @@ pub(crate) struct LocalProcess {
     tail: Option<[usize; 2]>,
     background: bool,
     tasks: Vec<AbortHandle>,
+    /// Before it started.
+    memory_kills: u64,
 }
 
 pub(crate) struct Shared {
@@ -116,6 +118,7 @@ pub(crate) async fn start(session: &Arc<Session>, start: Start) -> Result<LocalP
             grace_ms: u64::try_from(GRACE.as_millis()).unwrap_or(0),
         }),
     }));
+    let memory_kills = session.plan.memory_kills();
     let mut known = live.link.follow(id);
     let mut unwanted = Unwanted { live: &live, id, armed: true };
     let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
@@ -165,7 +168,16 @@ pub(crate) async fn start(session: &Arc<Session>, start: Start) -> Result<LocalP
         let limit = Duration::from_millis(limit);
         tasks.push(tokio::spawn(watchdog(Arc::clone(&shared), known.clone(), limit)).abort_handle());
     }
-    Ok(LocalProcess { shared, known, stdout, stderr, tail: None, background: start.background, tasks })
+    Ok(LocalProcess {
+        shared,
+        known,
+        stdout,
+        stderr,
+        tail: None,
+        background: start.background,
+        tasks,
+        memory_kills,
+    })
 }
 
 /// Writes everything, then ends the input. A command that stops reading is its own affair.
@@ -346,7 +358,8 @@ impl Process for LocalProcess {
                 names: stopped.names,
                 session_reset: stopped.session_reset,
             }),
-            out_of_memory: false,
+            out_of_memory: ended.signal == libc::SIGKILL
+                && self.shared.session.plan.memory_kills() > self.memory_kills,
             cpu_us: Some(ended.cpu_us),
             max_rss: Some(ended.max_rss),
         })

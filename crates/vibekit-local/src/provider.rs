@@ -1,26 +1,23 @@
 //! `environment.local`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 use vibekit_core::Code;
 use vibekit_sandbox::{Capabilities, Error, OpenRequest, Provider, Result, Sandbox};
-use vibekit_sandboxd_wire::{Access, Bind, Config, Identity, RLimit, VERSION};
 
 use crate::identity::Caller;
+use crate::plan::Plan;
 use crate::refusal::Support;
 use crate::sandbox::{LocalSandbox, blocking};
 use crate::session::Session;
-use crate::state::{Held, State};
-use crate::view::{self, HOME};
-use crate::{HostEnv, LocalOptions, Network};
+use crate::state::{Held, State, check_id};
+use crate::toolchain::Toolchains;
+use crate::{HostEnv, Limits, LocalOptions, limits, network, view, workspace};
 
-/// Default of [`LocalOptions::idle_timeout_ms`].
-const IDLE_MS: u64 = 300_000;
-/// Default of `limits.pids`.
-const PIDS: u64 = 4096;
 /// Default working directory, the one of every environment.
 const WORKING_DIRECTORY: &str = "/vibe0";
 
@@ -31,6 +28,7 @@ pub struct LocalProvider {
     host: HostEnv,
     root: PathBuf,
     caller: Caller,
+    tools: OnceLock<Arc<Toolchains>>,
 }
 
 impl LocalProvider {
@@ -46,7 +44,8 @@ impl LocalProvider {
             )
             .with_hint("Set VIBEKIT_HOME to a directory this user can write to.")
         })?;
-        Ok(Arc::new(Self { options, host, root, caller: Caller::current() }))
+        network::policy(&options.network())?;
+        Ok(Arc::new(Self { options, host, root, caller: Caller::current(), tools: OnceLock::new() }))
     }
 
     /// Tries to build a sandbox and tells what this machine gives.
@@ -54,7 +53,41 @@ impl LocalProvider {
     /// # Errors
     /// `LOCAL_SANDBOX_UNSUPPORTED` with `details.missing` and `details.alternatives`.
     pub async fn probe(&self) -> Result<Support> {
-        Err(Error::new(Code::Unsupported, "not yet"))
+        // The real thing, with everything a session has: nothing else tells the truth about this machine.
+        let begin = Instant::now();
+        let options = LocalOptions {
+            ephemeral: Some(true),
+            network: Some(self.options.network()),
+            state_dir: self.options.state_dir.clone(),
+            ..LocalOptions::default()
+        };
+        let provider = Self::new(options, self.host.clone())?;
+        let (state, tools) = (provider.state().await?, provider.tools().await?);
+        let caller = self.caller;
+        let probed = unattended(
+            async move {
+                let options = provider.options.clone();
+                let made = state.clone();
+                let held =
+                    blocking(move || made.create(&caller, &options, WORKING_DIRECTORY, workspace::copy))
+                        .await?;
+                let plan = Plan::new(&held, &caller, &tools)?;
+                Session::create(state, held, plan).await
+            },
+            true,
+        )
+        .await?;
+        let landlock = probed.live().await.map(|live| live.landlock);
+        probed.kill().await?;
+        let unenforced = limits::unenforced(&caller);
+        Ok(Support {
+            tier: "namespaces",
+            landlock: landlock?,
+            own_user: caller.privileged,
+            cgroups: !unenforced.contains(&"memory"),
+            unenforced,
+            probe_us: u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
+        })
     }
 
     /// Removes what crashed processes left behind. Returns how many sessions that were.
@@ -82,54 +115,16 @@ impl LocalProvider {
         Ok(path.to_owned())
     }
 
-    fn path(&self) -> String {
-        let _ = &self.host;
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()
+    /// What the host's `PATH` gives; looked up once, when the first session needs it.
+    async fn tools(&self) -> Result<Arc<Toolchains>> {
+        if let Some(tools) = self.tools.get() {
+            return Ok(Arc::clone(tools));
+        }
+        let host = self.host.clone();
+        let found =
+            blocking(move || Ok(Toolchains::find(host.path.as_deref(), host.home.as_deref()))).await?;
+        Ok(Arc::clone(self.tools.get_or_init(|| Arc::new(found))))
     }
-}
-
-fn configure(held: &Held, caller: &Caller) -> Result<Config> {
-    use std::os::unix::ffi::OsStrExt;
-    let meta = &held.meta;
-    let own = |name: &str, target: &str, access: Access| Bind {
-        source: held.path.join(name).as_os_str().as_bytes().to_vec(),
-        target: target.to_owned(),
-        access,
-        expect: None,
-        optional: false,
-        owner: None,
-    };
-    let base = view::base();
-    let mut binds = base.binds.clone();
-    binds.push(own("home", HOME, Access::Write));
-    binds.push(own("tmp", "/tmp", Access::Write));
-    binds.push(own("logs", view::LOGS, Access::Read));
-    binds.push(own("ws", &meta.working_directory, Access::Write));
-    let hostname = "vibekit".to_owned();
-    let mut files = base.files.clone();
-    files.extend(view::identity_files(&hostname, meta.options.network() != Network::Deny));
-    let options = &meta.options;
-    Ok(Config {
-        version: VERSION,
-        identity: Identity { uid: meta.uid, gid: meta.gid, privileged: caller.privileged },
-        working_directory: meta.working_directory.clone(),
-        home: HOME.to_owned(),
-        hostname,
-        binds,
-        files,
-        links: base.links.clone(),
-        overlay: None,
-        capture: None,
-        rlimits: vec![
-            RLimit { resource: libc::RLIMIT_CORE, limit: 0 },
-            RLimit { resource: libc::RLIMIT_NPROC, limit: options.limits.pids.unwrap_or(PIDS) },
-            RLimit { resource: libc::RLIMIT_NOFILE, limit: 65_536 },
-        ],
-        ephemeral: meta.ephemeral(),
-        idle_ms: Some(options.idle_timeout_ms.unwrap_or(IDLE_MS)).filter(|ms| *ms > 0),
-        token: meta.token().unwrap_or_default(),
-        canaries: vec![held.path.join("meta.json").to_string_lossy().into_owned()],
-    })
 }
 
 /// Runs `work` to its end even when nobody waits any more; a result nobody takes is undone.
@@ -165,36 +160,87 @@ impl Provider for LocalProvider {
     }
 
     async fn create(&self, request: OpenRequest) -> Result<Arc<dyn Sandbox>> {
+        Ok(self.create_local(request).await?)
+    }
+
+    async fn resume(&self, id: &str, request: OpenRequest) -> Result<Arc<dyn Sandbox>> {
+        Ok(self.resume_local(id, request).await?)
+    }
+}
+
+impl LocalProvider {
+    /// As [`Provider::create`], with the type that knows about background commands.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn create_local(&self, request: OpenRequest) -> Result<Arc<LocalSandbox>> {
         let working_directory = Self::working_directory(&request)?;
-        let state = self.state().await?;
+        workspace::check(&self.options, &self.root, self.host.home.as_deref())?;
+        let (state, tools) = (self.state().await?, self.tools().await?);
         let (caller, options) = (self.caller, self.options.clone());
         let session = unattended(
             async move {
                 let made = state.clone();
-                let held = blocking(move || made.create(&caller, &options, &working_directory)).await?;
-                let config = configure(&held, &caller)?;
-                Session::create(state, held, config).await
+                let held =
+                    blocking(move || made.create(&caller, &options, &working_directory, workspace::copy))
+                        .await?;
+                let plan = Plan::new(&held, &caller, &tools)?;
+                Session::create(state, held, plan).await
             },
             true,
         )
         .await?;
-        Ok(Arc::new(LocalSandbox::new(session, request.env, self.path())))
+        Ok(Arc::new(LocalSandbox::new(session, request.env)))
     }
 
-    async fn resume(&self, id: &str, request: OpenRequest) -> Result<Arc<dyn Sandbox>> {
-        crate::state::check_id(id)?;
-        let state = self.state().await?;
+    /// As [`Provider::resume`], with the type that knows about background commands.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn resume_local(&self, id: &str, request: OpenRequest) -> Result<Arc<LocalSandbox>> {
+        check_id(id)?;
+        let (state, tools) = (self.state().await?, self.tools().await?);
         let (caller, id) = (self.caller, id.to_owned());
+        let given = self.options.clone();
         let session = unattended(
             async move {
                 match Session::shared(&state, &id) {
                     Some(session) => Ok(session),
-                    None => Session::resume(state, &id, |held| configure(held, &caller)).await,
+                    None => {
+                        let plan = |held: &Held| {
+                            agree(&given, &held.meta.options)?;
+                            Plan::new(held, &caller, &tools)
+                        };
+                        Session::resume(state, &id, plan).await
+                    }
                 }
             },
             false,
         )
         .await?;
-        Ok(Arc::new(LocalSandbox::new(session, request.env, self.path())))
+        Ok(Arc::new(LocalSandbox::new(session, request.env)))
     }
+}
+
+/// A session keeps the options it was made with. Options given at a resume must be the same: a stricter wish that is
+/// silently ignored would be worse than an error.
+fn agree(given: &LocalOptions, own: &LocalOptions) -> Result<()> {
+    let differs = |field: &str| {
+        let remedy = "Leave it out when resuming, or make a new session.";
+        Err(Error::invalid(
+            format!("environment.local.{field}"),
+            "differs from what the session was made with",
+            remedy,
+        ))
+    };
+    if given.network.is_some() && given.network() != own.network() {
+        return differs("network");
+    }
+    if given.workspace.is_some() && given.workspace != own.workspace {
+        return differs("workspace");
+    }
+    if given.limits != Limits::default() && given.limits != own.limits {
+        return differs("limits");
+    }
+    Ok(())
 }

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use vibekit_sandbox::{Code, Command, Error, Process, Program, Result, Sandbox};
-use vibekit_sandboxd_wire::Job;
 
 use crate::process::{self, Start};
 use crate::session::Session;
@@ -13,18 +12,31 @@ use crate::view;
 /// Bytes of a background command's output that are kept, unless the options say otherwise.
 const LOG_LIMIT: u64 = 64 << 20;
 
+/// A command the sandbox knows.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Process id inside.
+    pub pid: u32,
+    /// Exit code, 128 + signal when one ended it; `None` while it runs.
+    pub code: Option<i32>,
+    /// Where a background command's output is, inside. Both streams in the order they were written.
+    pub log: Option<String>,
+    /// Bytes of output beyond the limit of the log.
+    pub dropped: u64,
+}
+
 /// One object's hold on a session.
 #[derive(Debug)]
 pub struct LocalSandbox {
     id: String,
     session: Mutex<Option<Arc<Session>>>,
     env: Vec<(String, String)>,
-    path: String,
 }
 
 impl LocalSandbox {
-    pub(crate) fn new(session: Arc<Session>, env: Vec<(String, String)>, path: String) -> Self {
-        Self { id: session.meta.id.clone(), session: Mutex::new(Some(session)), env, path }
+    pub(crate) fn new(session: Arc<Session>, env: Vec<(String, String)>) -> Self {
+        Self { id: session.meta.id.clone(), session: Mutex::new(Some(session)), env }
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Arc<Session>>> {
@@ -43,7 +55,7 @@ impl LocalSandbox {
             ("USER", "user"),
             ("LOGNAME", "user"),
             ("SHELL", "/bin/sh"),
-            ("PATH", self.path.as_str()),
+            ("PATH", session.plan.path.as_str()),
             ("TMPDIR", "/tmp"),
             ("LANG", "C.UTF-8"),
             ("TERM", "dumb"),
@@ -51,7 +63,7 @@ impl LocalSandbox {
         ];
         let mut all: Vec<(String, String)> =
             base.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        for (name, value) in self.env.iter().chain(&command.env) {
+        for (name, value) in session.plan.env.iter().chain(&self.env).chain(&command.env) {
             match all.iter_mut().find(|(known, _)| known == name) {
                 Some(entry) => value.clone_into(&mut entry.1),
                 None => all.push((name.clone(), value.clone())),
@@ -60,12 +72,19 @@ impl LocalSandbox {
         all
     }
 
-    /// The commands the sandbox knows: running ones, and background ones that have ended.
+    /// The commands the sandbox knows: running ones, and background ones that have ended (the latest 256).
     ///
     /// # Errors
     /// When the sandbox is gone.
     pub async fn jobs(&self) -> Result<Vec<Job>> {
-        Ok(self.session()?.jobs().await?.0)
+        let (jobs, _) = self.session()?.jobs().await?;
+        let job = |job: vibekit_sandboxd_wire::Job| Job {
+            pid: job.pid,
+            code: job.code,
+            log: job.background.then(|| format!("{}/{}.log", view::LOGS, job.id)),
+            dropped: job.dropped,
+        };
+        Ok(jobs.into_iter().map(job).collect())
     }
 
     /// How many processes run inside.
@@ -175,8 +194,11 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn host(&self, port: u16) -> Result<String> {
-        let _ = port;
-        Err(Error::new(Code::Unsupported, "not yet"))
+        self.session()?.host(port).await
+    }
+
+    fn files(&self) -> Option<&dyn vibekit_sandbox::Files> {
+        Some(self)
     }
 
     async fn release(&self) -> Result<()> {

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use vibekit_core::{Code, Error, Result};
-use vibekit_sandboxd_wire::{Config, Job, ToInit};
+use vibekit_sandboxd_wire::{Job, ToInit};
 
 use crate::clock::Clock;
 use crate::launch::{self, Live};
 use crate::link::{self, Answer};
+use crate::plan::Plan;
+use crate::ports::Ports;
 use crate::state::{Held, Meta, State};
 
 /// Sessions of this process by directory, so that two objects in one process never compete for the owner's lock.
@@ -31,7 +33,8 @@ pub(crate) struct Session {
     pub(crate) clock: Clock,
     state: State,
     /// What the init is told, the same at every start.
-    config: Config,
+    pub(crate) plan: Plan,
+    ports: Ports,
     /// `None` after the session was killed.
     held: Mutex<Option<Arc<Held>>>,
     /// `None` while the session is parked.
@@ -50,12 +53,13 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    fn new(state: State, held: Held, config: Config) -> Arc<Self> {
+    fn new(state: State, held: Held, plan: Plan) -> Arc<Self> {
         let session = Arc::new(Self {
             meta: held.meta.clone(),
             clock: Clock::new(false),
             state,
-            config,
+            plan,
+            ports: Ports::default(),
             held: Mutex::new(Some(Arc::new(held))),
             live: Mutex::new(None),
             over: watch::Sender::new(None),
@@ -71,8 +75,8 @@ impl Session {
     }
 
     /// Starts a session that was just made. When that fails, its directory goes again.
-    pub(crate) async fn create(state: State, held: Held, config: Config) -> Result<Arc<Self>> {
-        let session = Self::new(state, held, config);
+    pub(crate) async fn create(state: State, held: Held, plan: Plan) -> Result<Arc<Self>> {
+        let session = Self::new(state, held, plan);
         match session.live().await {
             Ok(_) => Ok(session),
             Err(error) => {
@@ -97,7 +101,7 @@ impl Session {
     pub(crate) async fn resume(
         state: State,
         id: &str,
-        configure: impl FnOnce(&Held) -> Result<Config>,
+        plan: impl FnOnce(&Held) -> Result<Plan>,
     ) -> Result<Arc<Self>> {
         let give_up = tokio::time::Instant::now() + HAND_OVER;
         let held = loop {
@@ -111,17 +115,30 @@ impl Session {
                 other => break other?,
             }
         };
-        let config = configure(&held)?;
-        let session = Self::new(state, held, config);
+        let plan = plan(&held)?;
+        let session = Self::new(state, held, plan);
         let held = session.held().await?;
-        if let Some(live) = launch::attach(&session.config, &held, held.first_command()).await? {
+        if let Some(live) = launch::attach(&session.plan.config, &held, held.first_command()).await? {
             session.clock.set_paused(live.paused);
-            session.adopt(&mut *session.live.lock().await, live);
+            session.adopt(&mut *session.live.lock().await, live)?;
         } else {
             session.processes_lost.store(!held.parked(), Ordering::Release);
             session.live().await?;
         }
         Ok(session)
+    }
+
+    /// True when the session runs under a host user of its own.
+    pub(crate) fn privileged(&self) -> bool {
+        self.plan.config.identity.privileged
+    }
+
+    /// Name of a port from outside.
+    pub(crate) async fn host(self: &Arc<Self>, port: u16) -> Result<String> {
+        if self.over.borrow().is_some() {
+            return Err(self.why_over());
+        }
+        Ok(format!("localhost:{}", self.ports.open(Arc::downgrade(self), port).await?))
     }
 
     pub(crate) fn processes_lost(&self) -> bool {
@@ -173,16 +190,18 @@ impl Session {
         }
         let held = self.held().await?;
         let persistent = (!self.meta.ephemeral()).then_some(&*held);
-        let live = launch::start(self.config.clone(), persistent, &[], held.first_command()).await?;
+        let groups = self.plan.groups()?;
+        let live = launch::start(self.plan.config.clone(), persistent, &groups, held.first_command()).await?;
         held.set_parked(false);
-        Ok(self.adopt(&mut slot, live))
+        self.adopt(&mut slot, live)
     }
 
-    fn adopt(self: &Arc<Self>, slot: &mut Option<Arc<Live>>, live: Live) -> Arc<Live> {
+    fn adopt(self: &Arc<Self>, slot: &mut Option<Arc<Live>>, live: Live) -> Result<Arc<Live>> {
+        live.open_network(&self.plan.policy)?;
         let live = Arc::new(live);
         *slot = Some(Arc::clone(&live));
         tokio::spawn(keep(Arc::downgrade(self), Arc::downgrade(&live)));
-        live
+        Ok(live)
     }
 
     /// Lets an idle init go. The next command starts another one.
@@ -198,6 +217,7 @@ impl Session {
         if tokio::time::timeout(link::ANSWER, live.link.gone()).await.is_ok() {
             *slot = None;
             live.bury().await;
+            self.plan.remove_groups();
             if let Ok(held) = self.held().await {
                 held.set_parked(true);
             }
@@ -245,10 +265,12 @@ impl Session {
             first
         });
         sessions().retain(|_, session| session.as_ptr() != std::ptr::from_ref(self));
+        self.ports.close();
         let live = self.live.lock().await.take();
         if let Some(live) = live {
             live.end().await;
         }
+        self.plan.remove_groups();
         let Some(held) = self.held.lock().await.take() else { return Ok(()) };
         let state = self.state.clone();
         tokio::task::spawn_blocking(move || state.destroy(&held))
@@ -270,6 +292,7 @@ impl Session {
             first
         });
         sessions().retain(|_, session| session.as_ptr() != std::ptr::from_ref(self));
+        self.ports.close();
         *self.live.lock().await = None;
         *self.held.lock().await = None;
         Ok(())

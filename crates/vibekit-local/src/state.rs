@@ -139,15 +139,17 @@ impl State {
     }
 
     /// Makes a session's directory. It appears under its name only when it is complete.
+    /// `furnish` puts content into it before anybody sees it.
     pub(crate) fn create(
         &self,
         caller: &Caller,
         options: &LocalOptions,
         working_directory: &str,
+        furnish: impl FnOnce(&Held) -> Result<()>,
     ) -> Result<Held> {
         let id = new_id()?;
         let half = self.sessions().join(format!("{HALF_MADE}{id}"));
-        let made = self.fill(&half, &id, caller, options, working_directory);
+        let made = self.fill(&half, &id, caller, options, working_directory, furnish);
         match made {
             Ok(held) => Ok(held),
             Err(error) => {
@@ -165,6 +167,7 @@ impl State {
         caller: &Caller,
         options: &LocalOptions,
         working_directory: &str,
+        furnish: impl FnOnce(&Held) -> Result<()>,
     ) -> Result<Held> {
         make_directory(half)?;
         let (uid, gid) = if caller.privileged {
@@ -200,9 +203,12 @@ impl State {
         write_meta(half, &meta)?;
         // The lock is taken before anybody can see the directory.
         let lock = lock(&half.join("owner.lock"))?.ok_or_else(|| in_use(id))?;
+        let mut held = Held::new(half.to_owned(), meta, lock)?;
+        furnish(&held)?;
         let path = self.sessions().join(id);
         fs::rename(half, &path).map_err(|error| fail::state(&path, "Making", errno(&error)))?;
-        Held::new(path, meta, lock)
+        held.path = path;
+        Ok(held)
     }
 
     fn claim_uid(&self, id: &str) -> Result<u32> {

@@ -5,12 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
+pub(crate) use vibekit_sandboxd_wire::LOGS;
 use vibekit_sandboxd_wire::{Access, Bind, File};
 
 /// Home directory inside.
 pub(crate) const HOME: &str = "/home/user";
-/// Where the logs of background commands are seen inside.
-pub(crate) const LOGS: &str = "/var/log/vibekit";
 
 /// Whole trees, where the host has them.
 const TREES: [&str; 5] = ["/usr", "/opt", "/nix", "/snap", "/gnu"];

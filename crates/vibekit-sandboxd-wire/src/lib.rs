@@ -23,5 +23,8 @@ pub const VERSION: u32 = 1;
 /// (a quarter of the stack limit, at most 6 MiB), so "too long" is told by the kernel and not by this crate.
 pub const MAX_MESSAGE: usize = 16 << 20;
 
+/// Where the logs of background commands are seen inside.
+pub const LOGS: &str = "/var/log/vibekit";
+
 /// The user inside, always: several agents refuse to run as root.
 pub const INSIDE_ID: u32 = 1000;

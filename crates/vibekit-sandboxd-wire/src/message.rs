@@ -118,13 +118,16 @@ pub enum FromInit {
     },
     /// The session could not be built.
     Refused(Failure),
-    /// The session is built and locked down. Descriptors: working directory, home, temporary directory, then the
-    /// listeners in the order of `listeners`.
+    /// Listeners of the session, one descriptor each. Comes before [`FromInit::Ready`], as often as needed.
+    Listeners {
+        /// Ports and kinds.
+        listeners: Vec<Listener>,
+    },
+    /// The session is built and locked down. Descriptors: working directory, home, temporary directory,
+    /// logs.
     Ready {
         /// What the init measured.
         attestation: Box<Attestation>,
-        /// Ports and kinds of the listeners.
-        listeners: Vec<Listener>,
         /// Commands of earlier connections, empty on the first one.
         jobs: Vec<Job>,
         /// True when the session is paused.

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::MAX_MESSAGE;
 
 /// Most descriptors one message carries.
-pub const MAX_FDS: usize = 64;
+pub const MAX_FDS: usize = 200;
 
 /// Above this a message travels in a memory file: a packet has to fit the socket's send buffer, which the
 /// administrator may have made as small as a few pages.

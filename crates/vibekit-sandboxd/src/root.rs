@@ -65,7 +65,7 @@ pub(crate) fn build(config: &Config, handed: &mut Handed) -> Result<OwnedFd> {
     for (path, target) in &config.links {
         view.link(path, target)?;
     }
-    for directory in ["run", "var", "var/tmp", "mnt", "proc", "dev", "etc"] {
+    for directory in ["run", "var", "var/tmp", "var/log", "mnt", "proc", "dev", "etc", "home"] {
         drop(view.directory(directory, Step::Root)?);
     }
     for file in &config.files {
@@ -84,7 +84,7 @@ pub(crate) fn build(config: &Config, handed: &mut Handed) -> Result<OwnedFd> {
         if hidden.iter().any(|hidden| *hidden as usize == index) {
             overlay_trees.push(tree);
         } else {
-            view.attach(&tree, &bind.target, bind.optional)?;
+            view.attach(&tree, bind)?;
         }
     }
     if let Some(overlay) = &config.overlay {
@@ -134,10 +134,14 @@ impl View {
     /// Makes a directory and its parents, component by component and never through a link: parts of the path may lie in
     /// a directory the session wrote earlier.
     fn directory(&self, path: &str, step: Step) -> Result<OwnedFd> {
+        self.directory_with(path, step, 0o755)
+    }
+
+    fn directory_with(&self, path: &str, step: Step, mode: u32) -> Result<OwnedFd> {
         let at = || path.to_owned();
         let mut here = rustix::io::fcntl_dupfd_cloexec(&self.root, 3).at(step, at)?;
         for part in path.split('/').filter(|part| !part.is_empty()) {
-            match rustix::fs::mkdirat(&here, part, Mode::from_raw_mode(0o755)) {
+            match rustix::fs::mkdirat(&here, part, Mode::from_raw_mode(mode)) {
                 Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS) => {}
                 Err(error) => return Err(error).at(step, at),
             }
@@ -171,13 +175,14 @@ impl View {
     }
 
     /// Opens (making it if need be) the place a tree is attached to.
-    fn place(&self, tree: &OwnedFd, target: &str, step: Step) -> Result<OwnedFd> {
+    fn place(&self, tree: &OwnedFd, target: &str, step: Step, way: u32) -> Result<OwnedFd> {
         let at = || target.to_owned();
         let kind = rustix::fs::fstat(tree).at(step, at)?.st_mode;
         if rustix::fs::FileType::from_raw_mode(kind) == rustix::fs::FileType::Directory {
-            return self.directory(target, step);
+            return self.directory_with(target, step, way);
         }
-        let (parent, name) = self.parent(target, step)?;
+        let (parent, name) = target.trim_end_matches('/').rsplit_once('/').unwrap_or(("", target));
+        let parent = self.directory_with(parent, step, way)?;
         let made = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         if let Ok(file) = rustix::fs::openat(&parent, name, made, Mode::from_raw_mode(0o644)) {
             drop(file);
@@ -186,10 +191,12 @@ impl View {
         rustix::fs::openat(&parent, name, flags, Mode::empty()).at(step, at)
     }
 
-    fn attach(&self, tree: &OwnedFd, target: &str, optional: bool) -> Result<()> {
-        match self.place(tree, target, Step::Bind) {
-            Ok(place) => attach_at(tree, &place).at(Step::Bind, || target.to_owned()),
-            Err(_) if optional => Ok(()),
+    fn attach(&self, tree: &OwnedFd, bind: &Bind) -> Result<()> {
+        // The way to a host directory tells nothing about what else is on it.
+        let way = if bind.access == Access::Read { 0o111 } else { 0o755 };
+        match self.place(tree, &bind.target, Step::Bind, way) {
+            Ok(place) => attach_at(tree, &place).at(Step::Bind, || bind.target.clone()),
+            Err(_) if bind.optional => Ok(()),
             Err(failure) => Err(failure),
         }
     }
@@ -280,7 +287,7 @@ impl View {
             let at = || format!("/dev/{name}");
             let tree = rustix::mount::open_tree(CWD, at(), clone).at(Step::Devices, at)?;
             sys::mount_setattr(&tree, false, attr::NOSUID | attr::NOEXEC, None).at(Step::Devices, at)?;
-            let place = self.place(&tree, &at(), Step::Devices)?;
+            let place = self.place(&tree, &at(), Step::Devices, 0o755)?;
             attach_at(&tree, &place).at(Step::Devices, at)?;
         }
         let pts = || {

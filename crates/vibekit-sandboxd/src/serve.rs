@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use vibekit_sandboxd_wire::{
-    Attestation, Config, Exec, FromInit, Job as JobState, Listener, Reason, Received, Step, ToInit, VERSION,
-    receive, send,
+    Attestation, Config, Exec, FromInit, Job as JobState, LOGS, Listener, MAX_FDS, Reason, Received, Step,
+    ToInit, VERSION, receive, send,
 };
 
 use crate::clock::Clock;
@@ -45,12 +45,12 @@ pub(crate) fn session(config: Box<Config>, mut handed: Handed) -> Result<()> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let old_root = root::build(&config, &mut handed)?;
     let listeners = network::set_up(&config)?;
-    let places = ["/tmp", &config.home, &config.working_directory].map(|path| {
+    let places = [config.working_directory.as_str(), &config.home, "/tmp", LOGS].map(|path| {
         rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .at(Step::Attest, || path.to_owned())
     });
-    let [tmp, home, work] = places;
-    let places = [work?, home?, tmp?];
+    let [work, home, tmp, logs] = places;
+    let places = [work?, home?, tmp?, logs?];
     let children = sys::child_signals().at(Step::Serve, || "signalfd".into())?;
     let landlock = lockdown::lock(&config)?;
     let attestation = attest::measure(&config, landlock, old_root)?;
@@ -119,8 +119,8 @@ impl Host {
 struct Init {
     config: Box<Config>,
     attestation: Attestation,
-    /// Working directory, home, temporary directory.
-    places: [OwnedFd; 3],
+    /// Working directory, home, temporary directory, logs.
+    places: [OwnedFd; 4],
     listeners: Vec<Listening>,
     children: OwnedFd,
     listener: Option<OwnedFd>,
@@ -250,17 +250,25 @@ impl Init {
 
     /// First message of a connection.
     fn ready(&mut self) {
-        let all: Vec<&OwnedFd> =
-            self.places.iter().chain(self.listeners.iter().map(|(_, socket)| socket)).collect();
-        let copies: std::result::Result<Vec<OwnedFd>, Errno> =
-            all.into_iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 3)).collect();
-        let Ok(fds) = copies else { return self.host_gone() };
+        let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3);
+        let copies = |list: &[Listening]| -> std::result::Result<Vec<OwnedFd>, Errno> {
+            list.iter().map(|(_, socket)| copy(socket)).collect()
+        };
+        let mut messages = Vec::new();
+        for part in self.listeners.chunks(MAX_FDS) {
+            let Ok(fds) = copies(part) else { return self.host_gone() };
+            let listeners: Vec<Listener> = part.iter().map(|(listener, _)| *listener).collect();
+            messages.push((FromInit::Listeners { listeners }, fds));
+        }
+        let Ok(fds) = self.places.iter().map(copy).collect() else { return self.host_gone() };
         let message = FromInit::Ready {
             attestation: Box::new(self.attestation.clone()),
-            listeners: self.listeners.iter().map(|(listener, _)| *listener).collect::<Vec<Listener>>(),
             jobs: self.job_states(),
             paused: self.paused,
         };
+        for (message, fds) in messages {
+            self.tell(message, fds);
+        }
         self.tell(message, fds);
         self.flush();
     }
