@@ -1,6 +1,6 @@
 //! Random histories. `VIBEKIT_SIM_HISTORIES` sets how many, `VIBEKIT_SIM_SEED` replays one.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::slot::Phase;
-use super::work::{Work, route};
+use super::work::{Why, Work, route};
 use super::{Alarm, Kind, Machine, Op, aborted, disposed, killed, limits};
 use crate::agents::{self, Credentials, Route};
 use crate::config::Generation;
@@ -126,13 +126,15 @@ impl Machine {
     }
 
     fn kill(&mut self, op: OpId) {
-        if self.current.is_none() && self.native() && self.setup.check_openable().is_ok() {
-            if let Some(session) = self.next_session().map(str::to_owned) {
-                // Nothing is attached, but the user means this session: attach in order to kill it.
-                let ticket = self.open(Some(session));
-                if let Some(slot) = self.slots.get_mut(&ticket) {
-                    slot.doomed = true;
-                }
+        if self.current.is_none()
+            && self.native()
+            && self.setup.check_openable().is_ok()
+            && let Some(session) = self.next_session().map(str::to_owned)
+        {
+            // Nothing is attached, but the user means this session: attach in order to kill it.
+            let ticket = self.open(Some(session));
+            if let Some(slot) = self.slots.get_mut(&ticket) {
+                slot.doomed = true;
             }
         }
         let Some(ticket) = self.current else {
@@ -204,14 +206,9 @@ impl Machine {
     }
 
     pub(super) fn cancel(&mut self, op: OpId) {
-        match self.ops.get(&op).map(|op| &op.kind) {
-            None => {}
-            Some(Kind::Work(_)) => {
-                if !self.stop(op, super::work::Why::Cancelled) {
-                    self.fail(op, aborted());
-                }
-            }
-            Some(_) => self.settle(op, Err(aborted())),
+        // A run that can be stopped ends the call when it has ended.
+        if !self.stop(op, Why::Cancelled) {
+            self.fail(op, aborted());
         }
     }
 }

@@ -237,10 +237,10 @@ impl Machine {
     }
 
     fn disarm(&mut self, timer: Option<TimerId>) {
-        if let Some(timer) = timer {
-            if self.alarms.remove(&timer).is_some() {
-                self.act(Action::Disarm { timer });
-            }
+        if let Some(timer) = timer
+            && self.alarms.remove(&timer).is_some()
+        {
+            self.act(Action::Disarm { timer });
         }
     }
 
@@ -260,11 +260,11 @@ impl Machine {
     /// Ends a call. Unknown and ended calls are left alone, so every path may settle what it knows of.
     fn settle(&mut self, op: OpId, result: Result<Value>) {
         let Some(ended) = self.ops.remove(&op) else { return };
-        if let Kind::Work(work) = ended.kind {
-            if let Some(run) = work.run {
-                self.runs.remove(&run.ticket);
-                self.disarm(run.alarm);
-            }
+        if let Kind::Work(work) = ended.kind
+            && let Some(run) = work.run
+        {
+            self.runs.remove(&run.ticket);
+            self.disarm(run.alarm);
         }
         self.queue.retain(|&queued| queued != op);
         self.disposers.retain(|&disposer| disposer != op);

@@ -253,10 +253,10 @@ impl Machine {
     }
 
     fn control_over(&mut self, ticket: Ticket, ask: Ticket) {
-        if let Some(slot) = self.slots.get_mut(&ticket) {
-            if slot.control == Some(ask) {
-                slot.control = None;
-            }
+        if let Some(slot) = self.slots.get_mut(&ticket)
+            && slot.control == Some(ask)
+        {
+            slot.control = None;
         }
     }
 

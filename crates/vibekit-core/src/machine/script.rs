@@ -784,20 +784,20 @@ impl Machine {
                 error.details.entry(key).or_insert(value);
             }
         }
-        if let Some(known) = slot.and_then(|slot| self.slots.get_mut(&slot)) {
-            if let Some(id) = &known.id {
-                known.told = true;
-                error.details.entry("sandboxId").or_insert_with(|| Value::String(id.clone()));
-            }
+        if let Some(known) = slot.and_then(|slot| self.slots.get_mut(&slot))
+            && let Some(id) = &known.id
+        {
+            known.told = true;
+            error.details.entry("sandboxId").or_insert_with(|| Value::String(id.clone()));
         }
         if !matches!(error.code, Code::Aborted | Code::Disposed) {
             self.emit(op, voice.failure, error.message.clone());
         }
         if let Some((envelope, finished)) = turn {
-            if let Some(agent_error) = &finished.error {
-                if let Ok(value) = serde_json::to_value(agent_error) {
-                    error.details.entry("agentError").or_insert(value);
-                }
+            if let Some(agent_error) = &finished.error
+                && let Ok(value) = serde_json::to_value(agent_error)
+            {
+                error.details.entry("agentError").or_insert(value);
             }
             let synthetic = finished.outcome != Outcome::Error;
             let mut unnumbered = 0;
@@ -844,11 +844,11 @@ impl Machine {
         let (Some(left), None, None) = (run.left, run.alarm, run.stopping) else { return };
         let alarm = self.arm(left, Alarm::Run(op));
         let now = self.now;
-        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
-            if let Some(run) = &mut work.run {
-                run.alarm = Some(alarm);
-                run.armed_at = now;
-            }
+        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind)
+            && let Some(run) = &mut work.run
+        {
+            run.alarm = Some(alarm);
+            run.armed_at = now;
         }
     }
 
@@ -885,10 +885,10 @@ impl Machine {
         self.disarm(alarm);
         self.act(Action::Stop { ticket });
         let alarm = self.arm(limits::STOP, Alarm::Stop(op));
-        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
-            if let Some(run) = &mut work.run {
-                run.alarm = Some(alarm);
-            }
+        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind)
+            && let Some(run) = &mut work.run
+        {
+            run.alarm = Some(alarm);
         }
         true
     }
@@ -908,10 +908,10 @@ impl Machine {
     }
 
     pub(super) fn run_limit(&mut self, op: OpId) {
-        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
-            if let Some(run) = &mut work.run {
-                run.alarm = None;
-            }
+        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind)
+            && let Some(run) = &mut work.run
+        {
+            run.alarm = None;
         }
         if !self.stop(op, Why::TimedOut) {
             let error = self.run_timed_out(op);

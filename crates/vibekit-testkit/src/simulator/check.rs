@@ -225,19 +225,19 @@ impl Check {
     }
 
     pub(super) fn closed(&mut self, sandbox: Ticket) {
-        if let Some(slot) = self.slots.get_mut(&sandbox) {
-            if slot.state == State::Attached {
-                slot.state = State::Closed;
-                self.killed.extend(slot.id.clone());
-            }
+        if let Some(slot) = self.slots.get_mut(&sandbox)
+            && slot.state == State::Attached
+        {
+            slot.state = State::Closed;
+            self.killed.extend(slot.id.clone());
         }
     }
 
     pub(super) fn lost(&mut self, sandbox: Ticket) {
-        if let Some(slot) = self.slots.get_mut(&sandbox) {
-            if slot.state == State::Attached {
-                slot.state = State::Lost;
-            }
+        if let Some(slot) = self.slots.get_mut(&sandbox)
+            && slot.state == State::Attached
+        {
+            slot.state = State::Lost;
         }
     }
 
@@ -343,7 +343,7 @@ impl Check {
             None => {
                 call.sandbox = Some(sandbox);
                 let left = self.slots.get(&sandbox).and_then(|slot| slot.left_at);
-                ensure(!left.is_some_and(|left| left < call.number), || {
+                ensure(left.is_none_or(|left| left >= call.number), || {
                     format!("call {op} got sandbox {sandbox}, which was left before it came")
                 })
             }

@@ -336,10 +336,10 @@ impl World {
             self.act(action);
         }
         let session = self.subject.session();
-        if let Some(id) = &session {
-            if !self.seen.contains(id) {
-                self.seen.push(id.clone());
-            }
+        if let Some(id) = &session
+            && !self.seen.contains(id)
+        {
+            self.seen.push(id.clone());
         }
         self.check.step(session.as_deref())
     }
@@ -621,11 +621,11 @@ impl World {
                     _ => {}
                 }
             }
-            if let Some(limit) = limit.filter(|&limit| took > limit) {
-                if self.rng.chance(85) {
-                    took = limit + self.rng.between(0, 500);
-                    report.exit = Exit { code: 143, signal: Some(15), timed_out: true, ..Exit::default() };
-                }
+            if let Some(limit) = limit.filter(|&limit| took > limit)
+                && self.rng.chance(85)
+            {
+                took = limit + self.rng.between(0, 500);
+                report.exit = Exit { code: 143, signal: Some(15), timed_out: true, ..Exit::default() };
             }
         }
         for (stream, lines) in [(Stream::Stdout, lines), (Stream::Stderr, stderr)] {
