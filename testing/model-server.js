@@ -26,6 +26,7 @@ const responses = require('./model-server/responses')
  * @property {string} [text] a piece of the answer
  * @property {{ path: string, content: string }} [write] create or replace a file with the agent's own tool
  * @property {string} [run] run a shell command with the agent's own tool
+ * @property {{ name: string, input: object }} [call] call this very tool
  *
  * @typedef {object} Failure
  * @property {number} status answer with this HTTP status

@@ -22,6 +22,8 @@ const writers = {
   write_file: ({ path, content }) => ({ name: 'write_file', input: { file_path: path, content } }),
   // OpenCode, and Grok
   write: ({ path, content }) => ({ name: 'write', input: { filePath: path, file_path: path, content, contents: content } }),
+  // The older Grok
+  create_file: ({ path, content }) => ({ name: 'create_file', input: { path, content } }),
   // Grok
   search_replace: ({ path, content }) => ({
     name: 'search_replace',
@@ -64,6 +66,7 @@ const runners = {
 function call(offered, reply) {
   const pick = (/** @type {Record<string, any>} */ table) =>
     table[Object.keys(table).find((name) => offered.includes(name)) ?? Object.keys(table)[0]]
+  if (reply.call) return reply.call
   if (reply.write) return pick(writers)(reply.write)
   if (reply.run !== undefined) return pick(runners)(reply.run)
   return undefined

@@ -1,9 +1,9 @@
 //! How Claude Code is started. Flags and variables as of 2.1.330.
 
-use super::super::arguments::{Arguments, environment};
-use super::super::instruction::{system_text, with_history};
-use super::super::{AgentConfig, TurnRequest};
 use crate::Result;
+use crate::agents::arguments::{Arguments, environment};
+use crate::agents::instruction::{system_text, with_history};
+use crate::agents::{AgentConfig, TurnRequest};
 use crate::command::Invocation;
 use crate::protocol::Mode;
 

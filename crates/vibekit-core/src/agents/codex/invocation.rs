@@ -1,10 +1,10 @@
 //! How Codex is started. Flags and settings as of 0.169.
 
-use super::super::arguments::{Arguments, environment};
-use super::super::config::provider_variable;
-use super::super::instruction::{system_text, with_history};
-use super::super::{AgentConfig, TurnRequest};
 use super::guard::hook;
+use crate::agents::arguments::{Arguments, environment};
+use crate::agents::config::provider_variable;
+use crate::agents::instruction::{system_text, with_history};
+use crate::agents::{AgentConfig, TurnRequest};
 use crate::command::Invocation;
 use crate::protocol::Mode;
 use crate::{Error, Result};

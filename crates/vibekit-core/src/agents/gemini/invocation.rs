@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::super::arguments::{Arguments, environment};
-use super::super::instruction::{system_text, with_history};
-use super::super::{AgentConfig, TurnRequest};
+use crate::agents::arguments::{Arguments, environment};
+use crate::agents::instruction::{system_text, with_history};
+use crate::agents::{AgentConfig, TurnRequest};
 use crate::command::Invocation;
 use crate::protocol::Mode;
 use crate::{Error, Result};

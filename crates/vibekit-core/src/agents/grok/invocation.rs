@@ -1,9 +1,9 @@
 //! How Grok is started: xAI's Grok Build (flags and variables as of 1.0.41), or else the older
 //! `@vibe-kit/grok-cli` (0.0.34), whose program has the same name.
 
-use super::super::arguments::{Arguments, environment};
-use super::super::instruction::{fixed, system_text, with_history};
-use super::super::{AgentConfig, TurnRequest};
+use crate::agents::arguments::{Arguments, environment};
+use crate::agents::instruction::{fixed, system_text, with_history};
+use crate::agents::{AgentConfig, TurnRequest};
 use crate::command::Invocation;
 use crate::protocol::Mode;
 use crate::{Error, Result};
@@ -28,9 +28,10 @@ pub(in crate::agents) fn invocation(config: &AgentConfig, request: &TurnRequest<
     args.add([TELLTALE, "streaming-json"]);
     match request.mode {
         Mode::Code => args.add(["--always-approve"]),
-        Mode::Ask => {
-            args.add(["--always-approve"]).add(["--deny", "Bash", "--deny", "Edit", "--deny", "Write"])
-        }
+        // Nobody is there to be asked, so what no rule allows is denied; the rules stand even if it were allowed.
+        Mode::Ask => args
+            .add(["--permission-mode", "dontAsk", "--no-subagents"])
+            .add(["--deny", "Bash", "--deny", "Edit", "--deny", "Write"]),
     };
     args.optional(["--verbatim"]);
     if let Some(model) = config.model() {

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::arguments::{Arguments, environment};
-use super::super::instruction::{system_text, with_history};
-use super::super::{AgentConfig, TurnRequest};
 use crate::Result;
+use crate::agents::arguments::{Arguments, environment};
+use crate::agents::instruction::{system_text, with_history};
+use crate::agents::{AgentConfig, TurnRequest};
 use crate::command::Invocation;
 use crate::protocol::Mode;
 
@@ -71,10 +71,27 @@ fn settings(config: &AgentConfig, provider: &str) -> Value {
     })
 }
 
-/// Nobody is there to be asked, so everything is allowed or denied. The shell cannot be limited to reading.
+/// Nobody is there to be asked, so everything is allowed or denied; the last rule that fits counts. The shell cannot
+/// be limited to reading.
 fn permission(mode: Mode) -> Value {
-    match mode {
-        Mode::Code => json!({ "*": "allow" }),
-        Mode::Ask => json!({ "*": "allow", "edit": "deny", "bash": "deny", "task": "deny" }),
-    }
+    const READERS: [&str; 11] = [
+        "read",
+        "glob",
+        "grep",
+        "list",
+        "lsp",
+        "skill",
+        "todoread",
+        "todowrite",
+        "webfetch",
+        "websearch",
+        "codesearch",
+    ];
+    let rule = |tool: &str, rule: &str| (tool.to_owned(), Value::from(rule));
+    Value::Object(match mode {
+        Mode::Code => Map::from_iter([rule("*", "allow")]),
+        Mode::Ask => {
+            std::iter::once(rule("*", "deny")).chain(READERS.map(|tool| rule(tool, "allow"))).collect()
+        }
+    })
 }
