@@ -3,16 +3,8 @@
 const assert = require('node:assert')
 const { defineCase } = require('../lib/case')
 const { timed } = require('../lib/stats')
+const { spread } = require('../lib/spread')
 const { sandboxed } = require('../lib/processes')
-
-/** Does something with every item, a few at once. @param {any[]} items @param {(item: any) => Promise<unknown>} work */
-async function spread(items, work) {
-  const queue = items.values()
-  const lane = async () => {
-    for (const item of queue) await work(item)
-  }
-  await Promise.all([lane(), lane(), lane(), lane()])
-}
 
 module.exports = defineCase({
   title: '1,000 live sessions at once (with --quick 100)',
