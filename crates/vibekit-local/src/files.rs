@@ -86,7 +86,7 @@ impl Place {
     /// The directory a new entry goes into; made if need be, never through a link.
     fn parent(&self, make: bool) -> std::result::Result<(OwnedFd, &str), Errno> {
         let (parent, name) = self.split()?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         match self.open(parent, flags, true) {
             Err(Errno::NOENT) if make => {}
             other => return Ok((other?, name)),

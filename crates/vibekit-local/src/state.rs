@@ -182,6 +182,11 @@ impl State {
                 .mode(0o700)
                 .create(&path)
                 .map_err(|error| fail::state(&path, "Making", errno(&error)))?;
+            if name == "logs" {
+                // They stay ours and are read by the session's user; the directory above keeps others out.
+                rustix::fs::chmod(&path, Mode::from_raw_mode(0o755))
+                    .map_err(|error| fail::state(&path, "Opening up", error))?;
+            }
             if caller.privileged && name != "logs" {
                 rustix::fs::chown(&path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
                     .map_err(|error| fail::state(&path, "Giving away", error))?;
@@ -397,9 +402,12 @@ impl Held {
             | OFlags::APPEND
             | OFlags::NOFOLLOW
             | OFlags::CLOEXEC;
-        // Readable inside, where the directory is visible read-only.
-        rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644))
-            .map_err(|error| fail::state(&path, "Making", error))
+        let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))
+            .map_err(|error| fail::state(&path, "Making", error))?;
+        // Readable inside, where the directory is visible read-only, whatever the caller's umask is.
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))
+            .map_err(|error| fail::state(&path, "Making", error))?;
+        Ok(file)
     }
 
     /// The first command number that has no log of an earlier init.

@@ -213,8 +213,9 @@ async fn files_without_a_command() {
     files.write("/vibe0/a/b/c.txt", "two".into()).await.unwrap();
     files.write("$HOME/.config/x", "home".into()).await.unwrap();
     assert_eq!(
-        sh(&sandbox, "cat a/b/c.txt ~/.config/x; stat -c '%u %g %a' a/b/c.txt; echo more >> a/b/c.txt").await,
-        "twohome1000 1000 644"
+        sh(&sandbox, "cat a/b/c.txt ~/.config/x; stat -c ' %u %g %a' a/b/c.txt; echo more >> a/b/c.txt")
+            .await,
+        "twohome 1000 1000 644"
     );
     assert_eq!(&files.read("a/b/c.txt").await.unwrap()[..], b"twomore\n");
     sh(&sandbox, "ln -s /etc/passwd out; ln -s ../../../../../../etc/passwd up; ln -s c.txt a/b/in; mkfifo pipe; ln -s / root; ln -s /etc dir").await;
@@ -281,15 +282,15 @@ async fn workspaces() {
         assert_eq!(
             sh(
                 &sandbox,
-                "cat file; stat -c %u file; echo inside > file; echo new > sub/new; rm -rf sub/none; cat file"
+                "cat file; stat -c ' %u' file; echo inside > file; echo new > sub/new; rm -rf sub/none; cat file"
             )
             .await,
-            "host\n1000\ninside",
+            "host 1000\ninside",
             "{mode}"
         );
         let files = sandbox.files().unwrap();
         files.write("by-api", "x".into()).await.unwrap();
-        assert_eq!(sh(&sandbox, "cat by-api; stat -c %u by-api").await, "x1000");
+        assert_eq!(sh(&sandbox, "cat by-api; stat -c ' %u' by-api").await, "x 1000");
         let outside = std::fs::read_to_string(folder.path().join("file")).unwrap();
         if mode == "dir" {
             assert_eq!(outside, "inside\n");
