@@ -4,9 +4,9 @@
 
 const crypto = require('node:crypto')
 const fs = require('node:fs')
-const os = require('node:os')
 const path = require('node:path')
 const { VibeKit } = require('vibekit-native')
+const { agentsDirectory } = require('../../testing/agents')
 const { installStub } = require('../../testing/stub-agent')
 
 jest.setTimeout(120_000)
@@ -18,7 +18,9 @@ let folder
 let outer
 
 beforeAll(() => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vibekit-stubs-'))
+  // Not below /tmp, of which every sandbox has its own.
+  fs.mkdirSync(agentsDirectory(), { recursive: true })
+  folder = fs.mkdtempSync(path.join(agentsDirectory(), 'stubs-'))
   installStub(path.join(folder, 'bin'), AGENTS)
   outer = process.env.PATH
   process.env.PATH = `${path.join(folder, 'bin')}:${outer}`
