@@ -33,9 +33,16 @@ const title = (text) => out(`\n── ${text} ${'─'.repeat(Math.max(0, 76 - te
 async function main() {
   const { config, who, server } = await chooseAgent()
   out(`The answers come from ${who}.`)
+  try {
+    await show(config)
+  } finally {
+    await server?.close()
+  }
+}
 
+async function show(config) {
   title('A session in the embedded sandbox')
-  const foreignBefore = foreignProcesses()
+  const before = foreignProcesses()
   const vibeKit = new VibeKit({ ...config, workingDirectory: '/vibe0' })
   vibeKit.on('event', (event) => {
     const line = describe(event)
@@ -43,7 +50,8 @@ async function main() {
   })
   await vibeKit.executeCommand('git init -q . && git -c user.name=demo -c user.email=demo@localhost commit -q --allow-empty -m start')
   const session = await vibeKit.getSession()
-  out(`  session ${session}`)
+  const ours = foreignProcesses().filter((pid) => !before.includes(pid))
+  out(`  session ${session}, init process ${ours.join(', ')}`)
 
   title(`generateCode(${JSON.stringify(PROMPT)})`)
   let finished
@@ -65,9 +73,8 @@ async function main() {
   title('kill(), and what is left')
   const last = new VibeKit({ ...config, sessionId: session })
   await last.kill()
-  await server?.close()
   const left = {
-    processes: foreignProcesses() - foreignBefore,
+    processes: foreignProcesses().filter((pid) => ours.includes(pid)).length,
     mounts: fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(session)).length,
     directories: sessionDirectories().filter((name) => name.includes(session)).length,
   }
@@ -142,7 +149,7 @@ function foreignProcesses() {
     } catch {
       return false
     }
-  }).length
+  })
 }
 
 function sessionDirectories() {

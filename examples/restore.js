@@ -7,7 +7,8 @@ const { VibeKit } = require('..')
 async function main([session, file]) {
   const vibeKit = new VibeKit({
     agent: { type: 'gemini', model: { apiKey: 'not needed to read a file' } },
-    environment: { local: { network: 'deny' } },
+    // A session keeps the options it was made with.
+    environment: { local: {} },
   })
   await vibeKit.setSession(session)
   const { stdout } = await vibeKit.executeCommand(`cat ${file}`)
