@@ -3,8 +3,8 @@
 module.exports = {
   roots: ['<rootDir>/__test__'],
   testMatch: ['**/*.test.js'],
-  // The five real agents are installed and run by `npm run test:agents`.
-  testPathIgnorePatterns: process.env.VIBEKIT_TEST_AGENTS ? [] : ['/__test__/agents/'],
+  // All five real agents are installed and run by `npm run test:agents`; the smallest one is always run.
+  testPathIgnorePatterns: process.env.VIBEKIT_TEST_AGENTS ? [] : ['/__test__/agents/(claude|codex|grok|opencode)\\.test\\.js$'],
   testEnvironment: 'node',
   testTimeout: 30_000,
   // Tests load the package by its name, as users do; no transformation, what is in the files is what runs.
