@@ -203,14 +203,15 @@ impl Files for LocalSandbox {
     async fn write(&self, path: &str, content: Bytes) -> Result<()> {
         self.at(path, move |place| {
             let (parent, name) = place.parent(true)?;
-            // Written beside and renamed: a reader sees the old content or the new one, and whatever has the name now,
-            // a link or a pipe, is replaced and not written through.
+            // Written beside and renamed: a reader sees the old content or the new one, and whatever takes the name
+            // meanwhile, a link or a pipe, is replaced and not written through.
             let temporary = format!(".{}.{}", name.chars().take(64).collect::<String>(), std::process::id());
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let _ = rustix::fs::unlinkat(&parent, temporary.as_str(), AtFlags::empty());
             let mode = match rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
                     FileType::Directory => return Err(Errno::ISDIR),
+                    FileType::Symlink => return Err(Errno::LOOP),
                     FileType::RegularFile => stat.st_mode & 0o777,
                     _ => 0o644,
                 },

@@ -37,7 +37,7 @@ pub(crate) fn start(control: OwnedFd) -> Result<Child, Errno> {
 
 /// The program in a sealed memory file: nothing has to be found on disk, and nobody, root inside included, can write
 /// to the running program through `/proc`.
-fn program() -> Result<&'static OwnedFd, Errno> {
+pub(crate) fn program() -> Result<&'static OwnedFd, Errno> {
     static FILE: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(file) = FILE.get() {
         return Ok(file);

@@ -51,6 +51,10 @@ pub(crate) async fn start(
     groups: &[OwnedFd],
     first: u32,
 ) -> Result<Live> {
+    let refuse = |errno: Errno| {
+        refused(&Failure { step: Step::Config, errno: errno.raw_os_error(), what: "start the helper".into() })
+    };
+    helper::program().map_err(refuse)?;
     let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let (ours, theirs) = pair.map_err(|errno| fail::internal("socketpair", errno))?;
     rustix::io::ioctl_fionbio(&ours, true).map_err(|errno| fail::internal("socketpair", errno))?;
@@ -69,13 +73,7 @@ pub(crate) async fn start(
     let mut child = tokio::task::spawn_blocking(move || helper::start(theirs))
         .await
         .map_err(|_| Error::new(Code::Internal, "Starting the helper panicked"))?
-        .map_err(|errno| {
-            refused(&Failure {
-                step: Step::Config,
-                errno: errno.raw_os_error(),
-                what: "start the helper".into(),
-            })
-        })?;
+        .map_err(refuse)?;
     let heard = hear(&socket, READY).await;
     // It has done its part, or it hangs: either way it goes. Its exit code says nothing the message did not say.
     if !matches!(&heard, Ok(Received { message: FromInit::Launched { .. }, .. })) {
@@ -310,6 +308,11 @@ fn missing(failure: &Failure) -> Missing {
             };
             ("user namespaces", cause, fix)
         }
+        Step::Config => (
+            "starting the sandbox's helper",
+            "memory files cannot be made or executed (vm.memfd_noexec, a system call filter)",
+            "Allow memfd_create and executing memory files for this process.",
+        ),
         Step::Proc => (
             "a fresh /proc",
             "parts of /proc are covered, as container engines do",

@@ -87,7 +87,14 @@ pub(crate) async fn hear(socket: &AsyncFd<OwnedFd>, limit: Duration) -> Result<R
     match tokio::time::timeout(limit, wait).await {
         Ok(Ok(Some(received))) => Ok(received),
         Ok(Ok(None)) => Err(Error::new(Code::SandboxLost, "The sandbox ended before it was ready")),
-        Ok(Err(error)) => Err(fail::internal("Hearing from the sandbox", fail::errno(&error))),
+        Ok(Err(error)) => match fail::errno(&error) {
+            Errno::CONNRESET | Errno::PIPE => Err(lost()),
+            // Not our language: whoever is there is no init of ours.
+            Errno::BADMSG => {
+                Err(Error::new(Code::AttestationFailed, "The sandbox does not speak this version's language"))
+            }
+            errno => Err(fail::internal("Hearing from the sandbox", errno)),
+        },
         Err(_) => Err(Error::new(Code::Timeout, "The sandbox did not become ready")
             .with("limit", u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
             .retryable()),

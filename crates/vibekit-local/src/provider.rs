@@ -29,6 +29,7 @@ pub struct LocalProvider {
     root: PathBuf,
     caller: Caller,
     tools: OnceLock<Arc<Toolchains>>,
+    swept: OnceLock<()>,
 }
 
 impl LocalProvider {
@@ -45,7 +46,14 @@ impl LocalProvider {
             .with_hint("Set VIBEKIT_HOME to a directory this user can write to.")
         })?;
         network::policy(&options.network())?;
-        Ok(Arc::new(Self { options, host, root, caller: Caller::current(), tools: OnceLock::new() }))
+        Ok(Arc::new(Self {
+            options,
+            host,
+            root,
+            caller: Caller::current(),
+            tools: OnceLock::new(),
+            swept: OnceLock::new(),
+        }))
     }
 
     /// Tries to build a sandbox and tells what this machine gives.
@@ -71,7 +79,7 @@ impl LocalProvider {
                 let held =
                     blocking(move || made.create(&caller, &options, WORKING_DIRECTORY, workspace::copy))
                         .await?;
-                let plan = Plan::new(&held, &caller, &tools)?;
+                let plan = planned(&state, &held, &caller, &tools)?;
                 Session::create(state, held, plan).await
             },
             true,
@@ -99,9 +107,17 @@ impl LocalProvider {
         blocking(move || State::open(&root)?.sweep()).await
     }
 
+    /// The state directory, swept in the background the first time.
     async fn state(&self) -> Result<State> {
+        self.caller.check()?;
         let root = self.root.clone();
-        blocking(move || State::open(&root)).await
+        let state = blocking(move || State::open(&root)).await?;
+        if self.swept.set(()).is_ok() {
+            let swept = state.clone();
+            // Leftovers that cannot be removed now are tried again by the next process.
+            drop(tokio::task::spawn_blocking(move || swept.sweep()));
+        }
+        Ok(state)
     }
 
     fn working_directory(request: &OpenRequest) -> Result<String> {
@@ -184,7 +200,7 @@ impl LocalProvider {
                 let held =
                     blocking(move || made.create(&caller, &options, &working_directory, workspace::copy))
                         .await?;
-                let plan = Plan::new(&held, &caller, &tools)?;
+                let plan = planned(&state, &held, &caller, &tools)?;
                 Session::create(state, held, plan).await
             },
             true,
@@ -220,6 +236,16 @@ impl LocalProvider {
         .await?;
         Ok(Arc::new(LocalSandbox::new(session, request.env)))
     }
+}
+
+/// The plan of a session that was just made; without one the session goes again.
+fn planned(state: &State, held: &Held, caller: &Caller, tools: &Toolchains) -> Result<Plan> {
+    let plan = Plan::new(held, caller, tools);
+    if plan.is_err() {
+        // The first failure is the one worth telling; what stays is swept.
+        let _ = state.destroy(held);
+    }
+    plan
 }
 
 /// A session keeps the options it was made with. Options given at a resume must be the same: a stricter wish that is

@@ -306,8 +306,9 @@ impl State {
                     }
                 }
             } else if check_id(name).is_ok()
+                // Looked at before it is taken: a session that stays must not seem in use meanwhile.
+                && read_meta(&path, name).is_ok_and(|meta| meta.ephemeral())
                 && let Ok(held) = self.hold(name)
-                && held.meta.ephemeral()
                 && held.init_lock().is_ok_and(|lock| lock.is_some())
             {
                 self.destroy(&held)?;

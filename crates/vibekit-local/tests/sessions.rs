@@ -225,9 +225,8 @@ async fn files_without_a_command() {
         assert_eq!(error.code, Code::FileError, "{path}");
     }
     assert_eq!(files.write("dir/x", "no".into()).await.err().unwrap().code, Code::FileError);
-    // A link is replaced, not written through.
-    files.write("out", "mine".into()).await.unwrap();
-    assert_eq!(sh(&sandbox, "test -L out || cat out").await, "mine");
+    // Nor is a link written through.
+    assert_eq!(files.write("out", "mine".into()).await.err().unwrap().code, Code::FileError);
     let names: Vec<(String, &str)> =
         files.list("").await.unwrap().into_iter().map(|entry| (entry.name, entry.kind)).collect();
     let names: Vec<(&str, &str)> = names.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
@@ -236,7 +235,7 @@ async fn files_without_a_command() {
         [
             ("a", "directory"),
             ("dir", "symlink"),
-            ("out", "file"),
+            ("out", "symlink"),
             ("pipe", "other"),
             ("root", "symlink"),
             ("up", "symlink")

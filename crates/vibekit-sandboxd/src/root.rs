@@ -248,9 +248,7 @@ impl View {
         let proc = make().at(Step::Proc, || "mount a fresh /proc".into())?;
         attach_at(&proc, &self.directory("proc", Step::Proc)?).at(Step::Proc, || "/proc".into())?;
         // No user namespaces and few watches below this one, whatever else fails. Not all kernels have the files.
-        for (file, value) in
-            [("max_user_namespaces", "0"), ("max_inotify_instances", "512"), ("max_inotify_watches", "65536")]
-        {
+        for (file, value) in [("max_user_namespaces", "0".to_owned()), quota("instances"), quota("watches")] {
             let flags = OFlags::WRONLY | OFlags::CLOEXEC;
             if let Ok(fd) = rustix::fs::openat(&proc, format!("sys/user/{file}"), flags, Mode::empty()) {
                 rustix::io::write(&fd, value.as_bytes()).at(Step::Limits, || file.to_owned())?;
@@ -318,6 +316,14 @@ impl View {
         sys::mount_setattr(&dev, false, attr::RDONLY | attr::NOSUID | attr::NOEXEC, None)
             .at(Step::Devices, || "make /dev read-only".into())
     }
+}
+
+/// What one session may take of the host user's inotify budget: sessions count for the user who started them as well.
+fn quota(what: &str) -> (&'static str, String) {
+    let file = if what == "instances" { "max_inotify_instances" } else { "max_inotify_watches" };
+    let host = std::fs::read_to_string(format!("/proc/sys/fs/inotify/max_user_{what}"));
+    let host: u64 = host.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(128);
+    (file, (host / 4).max(8).to_string())
 }
 
 fn attach_at(tree: &OwnedFd, place: &OwnedFd) -> std::result::Result<(), Errno> {

@@ -37,13 +37,15 @@ const ORPHAN_GRACE_MS: u64 = 2000;
 const REMEMBERED: usize = 256;
 
 /// Builds the session and serves it. Returns only failures of building.
-pub(crate) fn session(config: Box<Config>, mut handed: Handed) -> Result<()> {
+pub(crate) fn session(mut config: Box<Config>, mut handed: Handed) -> Result<()> {
     rustix::process::setsid().at(Step::Identity, || "setsid".into())?;
     become_user(&config.identity)?;
     rustix::system::sethostname(config.hostname.as_bytes()).at(Step::Identity, || "sethostname".into())?;
     // Files a command makes are its own business; those we make for it are readable.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let old_root = root::build(&config, &mut handed)?;
+    // Only the building needed them, and every session keeps its memory for as long as it lives.
+    (config.files, config.binds, config.links) = Default::default();
     let listeners = network::set_up(&config)?;
     let places = [config.working_directory.as_str(), &config.home, "/tmp", LOGS].map(|path| {
         rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
