@@ -95,7 +95,7 @@ test.each(['SIGKILL', 'SIGTERM'])('%s leaves nothing of an ephemeral sandbox', a
   expect(result.signal).toBe(signal)
   expect(await until(() => processesWith(sleep).length === 0)).toBe(true)
   // Files go when the next process looks after the state directory.
-  await user("kitOf({ ephemeral: true }).executeCommand('true')")
+  await user("const kit = kitOf(); kit.executeCommand('sleep 1').then(() => kit.kill())")
   expect(await until(() => left().length === 0)).toBe(true)
 })
 

@@ -2,7 +2,9 @@
 
 /** Commands in the embedded sandbox, through the public class. */
 
+const path = require('node:path')
 const { VibeKit, createLocalProvider } = require('vibekit-native')
+const { succeed } = require('../support/command')
 const { AGENT, localKit, reasonOf, until, open } = require('./support')
 
 describe('executeCommand()', () => {
@@ -93,8 +95,7 @@ describe('events', () => {
         await kit.kill()
         process.stdout.write(JSON.stringify({ exitCode, seen, thrown }))
       })`
-    const { succeed } = require('../support/command')
-    const { stdout } = await succeed(process.execPath, ['--eval', script], { cwd: require('node:path').join(__dirname, '../..'), env: process.env })
+    const { stdout } = await succeed(process.execPath, ['--eval', script], { cwd: path.join(__dirname, '../..'), env: process.env })
     expect(JSON.parse(stdout)).toEqual({ exitCode: 0, seen: 3, thrown: 3 })
   })
 
@@ -179,20 +180,29 @@ describe('sessions', () => {
     const kit = localKit()
     const { sandboxId } = await kit.executeCommand('true')
     await kit.kill()
-    for (const id of [sandboxId, `lcl_${'a'.repeat(26)}`, 'nonsense', '../../etc']) {
-      const other = localKit({}, { sessionId: id })
-      const error = await reasonOf(other.executeCommand('true'))
-      expect(error.code).toBe('SESSION_NOT_FOUND')
+    for (const [id, code] of [
+      [sandboxId, 'SESSION_NOT_FOUND'],
+      [`lcl_${'a'.repeat(26)}`, 'SESSION_NOT_FOUND'],
+      ['nonsense', 'INVALID_ARGUMENT'],
+      ['../../etc', 'INVALID_ARGUMENT'],
+    ]) {
+      const error = await reasonOf(localKit({}, { sessionId: id }).executeCommand('true'))
+      expect([id, error.code]).toEqual([id, code])
     }
   })
 
-  test('one at a time owns it', async () => {
+  test('one process at a time owns it', async () => {
     const kit = localKit()
     const { sandboxId } = await kit.executeCommand('true')
-    const other = localKit({}, { sessionId: sandboxId })
-    expect(await reasonOf(other.executeCommand('true'))).toMatchObject({ code: 'SESSION_IN_USE' })
+    const script = `
+      const { VibeKit } = require('vibekit-native')
+      const kit = new VibeKit({ agent: { type: 'codex', model: { apiKey: 'k' } }, environment: { local: {} }, sessionId: '${sandboxId}' })
+      kit.executeCommand('echo mine').then(({ stdout }) => kit.dispose().then(() => process.stdout.write(stdout)), ({ code }) => process.stdout.write(code))`
+    const other = () => succeed(process.execPath, ['--eval', script], { cwd: path.join(__dirname, '../..'), env: process.env })
+    expect((await other()).stdout).toBe('SESSION_IN_USE')
     await kit.dispose()
-    expect((await other.executeCommand('echo mine now')).stdout).toBe('mine now\n')
+    expect((await other()).stdout).toBe('mine\n')
+    await localKit({}, { sessionId: sandboxId }).kill()
   })
 
   test('setSession() switches at once', async () => {
@@ -226,12 +236,12 @@ describe('sessions', () => {
 
   test('getHost() leads to a server inside', async () => {
     const kit = localKit()
-    const server = "require('http').createServer((q, a) => a.end('from inside ' + q.url)).listen(3000)"
-    await kit.executeCommand(`node -e "${server}"`, { background: true })
+    const server = "require('http').createServer((q, a) => a.end('from inside ' + q.url)).listen(3000, () => console.log('up'))"
+    await kit.executeCommand(`node -e "${server}" > log`, { background: true })
+    await until(async () => (await kit.executeCommand('cat log 2>/dev/null')).stdout === 'up\n')
     const host = await kit.getHost(3000)
     expect(host).toMatch(/^localhost:\d+$/)
-    const text = await until(() => fetch(`http://${host}/path`).then((answer) => answer.text(), () => null))
-    expect(text).toBe('from inside /path')
+    expect(await (await fetch(`http://${host}/path`)).text()).toBe('from inside /path')
   })
 })
 
