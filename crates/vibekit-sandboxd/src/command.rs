@@ -12,7 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
 use vibekit_sandboxd_wire::{Exec, Reason};
 
-use crate::sys;
+use crate::{landlock, sys};
 
 /// What the command's parent tells the init, through a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,7 @@ fn run(exec: &Exec, standard: [&OwnedFd; 3], reporter: &OwnedFd) {
 /// Leaves nothing open but the three standard descriptors and the reporter.
 fn prepare(standard: [&OwnedFd; 3], reporter: &OwnedFd) -> Result<OwnedFd, Errno> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    landlock::separate()?;
     // High enough that none of the sources is overwritten before it is copied.
     let high = standard.map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 16));
     let [input, output, error] = high;

@@ -60,3 +60,14 @@ pub(crate) fn enter(config: &Config) -> Result<u32> {
     sys::landlock_restrict(&ruleset).at(Step::Landlock, || "restrict_self".into())?;
     Ok(abi)
 }
+
+/// Puts a command into a domain of its own, so that other commands' memory and environment are closed to it (the kernel
+/// asks whether one domain contains the other). It takes no right away: what it handles is denied already. Signals
+/// still pass, a later command may end an earlier one.
+pub(crate) fn separate() -> std::result::Result<(), rustix::io::Errno> {
+    let abi = sys::landlock_version();
+    if abi == 0 {
+        return Ok(());
+    }
+    sys::landlock_restrict(&sys::landlock_ruleset(abi, MAKE_BLOCK, 0)?)
+}

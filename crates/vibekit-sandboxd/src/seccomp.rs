@@ -183,6 +183,8 @@ fn conditional() -> Vec<(c_long, Vec<sock_filter>)> {
         (FCHMODAT2, without_bits(2, SET_ID, libc::EPERM)),
         (libc::SYS_mknodat, without_bits(2, SET_ID, libc::EPERM)),
         (libc::SYS_socketpair, only(0, &[libc::AF_UNIX.unsigned_abs()])),
+        // Limits of the own process only: the init has the same user and must keep its own.
+        (libc::SYS_prlimit64, only(0, &[0])),
         // PER_LINUX, PER_LINUX32, both with UNAME26, and the question for the current one.
         (libc::SYS_personality, only(0, &[0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff])),
     ];
@@ -317,7 +319,7 @@ fn allowed() -> Vec<c_long> {
         libc::SYS_sched_setscheduler, libc::SYS_sched_get_priority_max, libc::SYS_sched_get_priority_min,
         libc::SYS_sched_rr_get_interval, libc::SYS_sched_getattr, libc::SYS_sched_setattr,
         libc::SYS_getpriority, libc::SYS_setpriority, libc::SYS_ioprio_get, libc::SYS_ioprio_set,
-        libc::SYS_getrusage, libc::SYS_getrlimit, libc::SYS_setrlimit, libc::SYS_prlimit64, libc::SYS_times,
+        libc::SYS_getrusage, libc::SYS_getrlimit, libc::SYS_setrlimit, libc::SYS_times,
         libc::SYS_getcpu, libc::SYS_restart_syscall, libc::SYS_process_mrelease,
         // Signals.
         libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigpending, libc::SYS_rt_sigreturn,

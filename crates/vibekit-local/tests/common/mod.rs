@@ -1,6 +1,6 @@
 //! What the tests of this crate share.
 
-#![allow(clippy::unwrap_used, dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 use std::sync::Arc;
 use std::time::Duration;
