@@ -10,15 +10,18 @@ use crate::{internet, report};
 /// `wrap CONDITION PROGRAM [ARGUMENT …]`: runs a program with system calls missing, as container engines do it.
 /// `no-namespaces`: `unshare` and `clone` with namespace flags give EPERM, `clone3` is unknown. `no-landlock`: the
 /// Landlock calls are unknown. `no-seccomp`: no filter can be loaded. `no-memfd`: no anonymous files. `no-mount`: no
-/// mounts. `internet`: every address leads to loopback of this network namespace, which must be a new one.
+/// mounts. `internet`: with a world around the network namespace we are in, see [`internet`].
 pub(crate) fn wrap(arguments: &[OsString]) -> ExitCode {
     let [condition, program, rest @ ..] = arguments else { return ExitCode::from(64) };
     if condition == "internet" {
-        if let Err(errno) = internet::set_up() {
-            report::say(0, "internet", &errno.to_string(), "");
-            return ExitCode::from(70);
-        }
-        let _ = Command::new(program).args(rest).exec();
+        let sockets = match internet::set_up() {
+            Ok(sockets) => sockets,
+            Err(errno) => {
+                report::say(0, "internet", &errno.to_string(), "");
+                return ExitCode::from(70);
+            }
+        };
+        let _ = Command::new(program).args(rest).env(internet::VARIABLE, sockets).exec();
         return ExitCode::from(71);
     }
     let filter = match condition.to_str().unwrap_or_default() {

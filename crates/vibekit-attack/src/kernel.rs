@@ -195,6 +195,16 @@ pub(crate) fn side_doors() {
     });
     isolated(60, "negative nice", || sys!(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, -10));
     isolated(60, "nice of process 1", || sys!(libc::SYS_setpriority, libc::PRIO_PROCESS, 1, 19));
+    isolated(60, "nice of everybody", || sys!(libc::SYS_setpriority, libc::PRIO_USER, 0, 19));
+    isolated(60, "idle scheduling of process 1", || {
+        let priority = 0_i32;
+        sys!(libc::SYS_sched_setscheduler, 1, libc::SCHED_IDLE, &raw const priority)
+    });
+    isolated(60, "processor of process 1", || {
+        let mask = [1_u64; 16];
+        sys!(libc::SYS_sched_setaffinity, 1, size_of_val(&mask), mask.as_ptr())
+    });
+    isolated(60, "io of process 1", || sys!(libc::SYS_ioprio_set, 1, 1, 3 << 13));
     isolated(60, "real-time io", || sys!(libc::SYS_ioprio_set, 1, 0, 1 << 13));
     for (name, resource) in [
         ("core", libc::RLIMIT_CORE),

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use crate::report::{isolated, say};
+use crate::report::{Begun, begin, say};
 use crate::sys::{Attempt, Errno};
 
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -14,24 +14,28 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 pub(crate) fn tcp(arguments: &[OsString]) {
     let Some((row, words)) = numbered(arguments) else { return };
     let [host, targets @ ..] = words.as_slice() else { return };
+    let mut begun = Vec::new();
     for target in targets {
-        isolated(row, &format!("tcp {target}"), || {
+        begun.push(begin(row, &format!("tcp {target}"), || {
             let address: SocketAddr = target.parse().map_err(|_| Errno(libc::EINVAL))?;
             let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
             ask(stream, &format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
-        });
+        }));
     }
+    begun.into_iter().for_each(Begun::end);
 }
 
 /// `udp ROW ADDRESS:PORT …`: sends a datagram to each and waits for one.
 pub(crate) fn udp(arguments: &[OsString]) {
     let Some((row, targets)) = numbered(arguments) else { return };
+    let mut begun = Vec::new();
     for target in &targets {
-        isolated(row, &format!("udp {target}"), || {
+        begun.push(begin(row, &format!("udp {target}"), || {
             let address: SocketAddr = target.parse().map_err(|_| Errno(libc::EINVAL))?;
             exchange(address, b"secret from inside").map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        });
+        }));
     }
+    begun.into_iter().for_each(Begun::end);
 }
 
 /// `dns ROW SERVER NAME …`: asks for each name in several types, over UDP and TCP. Works if addresses or other records
@@ -41,12 +45,15 @@ pub(crate) fn dns(arguments: &[OsString]) {
     let [server, names @ ..] = words.as_slice() else { return };
     let Ok(server) = server.parse::<IpAddr>() else { return };
     let server = SocketAddr::new(server, 53);
+    let mut begun = Vec::new();
     for name in names {
         for (label, kind) in [("A", 1_u16), ("TXT", 16), ("ANY", 255), ("AAAA", 28), ("MX", 15), ("NULL", 10)]
         {
             let query = query(name, kind);
-            isolated(row, &format!("dns {label} {name} over udp"), || answer(&exchange(server, &query)?));
-            isolated(row, &format!("dns {label} {name} over tcp"), || {
+            begun.push(begin(row, &format!("dns {label} {name} over udp"), || {
+                answer(&exchange(server, &query)?)
+            }));
+            begun.push(begin(row, &format!("dns {label} {name} over tcp"), || {
                 let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
                 stream.set_read_timeout(Some(PATIENCE))?;
                 stream.write_all(&(query.len() as u16).to_be_bytes())?;
@@ -56,18 +63,20 @@ pub(crate) fn dns(arguments: &[OsString]) {
                 let mut bytes = vec![0_u8; usize::from(u16::from_be_bytes(length))];
                 stream.read_exact(&mut bytes)?;
                 answer(&bytes)
-            });
+            }));
         }
     }
+    begun.into_iter().for_each(Begun::end);
 }
 
 /// `proxy ROW HOST:PORT …`: asks the sandbox's own proxies for each, by name: `CONNECT`, absolute form and SOCKS5.
 pub(crate) fn proxy(arguments: &[OsString]) {
     let Some((row, targets)) = numbered(arguments) else { return };
+    let mut begun = Vec::new();
     for target in &targets {
         let Some((host, port)) = target.rsplit_once(':') else { continue };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        isolated(row, &format!("CONNECT {target}"), || {
+        begun.push(begin(row, &format!("CONNECT {target}"), || {
             let mut stream = local(3128)?;
             write!(stream, "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n")?;
             let mut head = [0_u8; 12];
@@ -76,14 +85,14 @@ pub(crate) fn proxy(arguments: &[OsString]) {
                 return Err(Errno(libc::ECONNREFUSED));
             }
             ask(stream, &format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
-        });
-        isolated(row, &format!("GET http://{target}/"), || {
+        }));
+        begun.push(begin(row, &format!("GET http://{target}/"), || {
             let stream = local(3128)?;
             let request =
                 format!("GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
             ask(stream, &request)
-        });
-        isolated(row, &format!("SOCKS5 {target}"), || {
+        }));
+        begun.push(begin(row, &format!("SOCKS5 {target}"), || {
             let mut stream = local(1080)?;
             stream.write_all(&[5, 1, 0])?;
             let mut chosen = [0_u8; 2];
@@ -111,15 +120,17 @@ pub(crate) fn proxy(arguments: &[OsString]) {
                 return Err(Errno(libc::ECONNREFUSED));
             }
             ask(stream, &format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
-        });
+        }));
     }
+    begun.into_iter().for_each(Begun::end);
 }
 
 /// `relay ROW HOST:PORT`: a proxy of our own inside, which asks the sandbox's proxy on behalf of a client inside.
 pub(crate) fn relay(arguments: &[OsString]) {
     let Some((row, targets)) = numbered(arguments) else { return };
+    let mut begun = Vec::new();
     for target in &targets {
-        isolated(row, &format!("relayed {target}"), || {
+        begun.push(begin(row, &format!("relayed {target}"), || {
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let mut client = TcpStream::connect(listener.local_addr()?)?;
             let (mut middle, _) = listener.accept()?;
@@ -136,8 +147,9 @@ pub(crate) fn relay(arguments: &[OsString]) {
                 return Err(Errno(libc::ECONNREFUSED));
             }
             ask(outer, "GET / HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")
-        });
+        }));
     }
+    begun.into_iter().for_each(Begun::end);
 }
 
 /// `serve PORT TEXT`: answers with a text on a port of loopback, until it is ended.

@@ -44,13 +44,34 @@ pub(crate) fn tell<T: ToString>(row: u16, probe: &str, attempt: Attempt<T>) {
 
 /// Makes an attempt in a child process, where it can neither harm nor help the next one.
 pub(crate) fn isolated<T: ToString>(row: u16, probe: &str, attempt: impl FnOnce() -> Attempt<T>) {
-    match apart(|| attempt().map(|detail| detail.to_string())) {
-        Ok((outcome, detail)) => say(row, probe, &outcome, &detail),
-        Err(errno) => say(row, probe, "unprobed", &errno.to_string()),
+    begin(row, probe, attempt).end();
+}
+
+/// An attempt that is being made.
+pub(crate) struct Begun {
+    row: u16,
+    probe: String,
+    child: Attempt<(i32, i32)>,
+}
+
+/// Begins an attempt in a child process. Those that wait for the network are made at the same time.
+pub(crate) fn begin<T: ToString>(row: u16, probe: &str, attempt: impl FnOnce() -> Attempt<T>) -> Begun {
+    let child = apart(|| attempt().map(|detail| detail.to_string()));
+    Begun { row, probe: probe.to_owned(), child }
+}
+
+impl Begun {
+    /// Waits for the attempt and tells how it went.
+    pub(crate) fn end(self) {
+        match self.child.and_then(|(child, reader)| outcome(child, reader)) {
+            Ok((outcome, detail)) => say(self.row, &self.probe, &outcome, &detail),
+            Err(errno) => say(self.row, &self.probe, "unprobed", &errno.to_string()),
+        }
     }
 }
 
-fn apart(attempt: impl FnOnce() -> Attempt<String>) -> Attempt<(String, String)> {
+/// The child, and where it writes how it went.
+fn apart(attempt: impl FnOnce() -> Attempt<String>) -> Attempt<(i32, i32)> {
     let mut ends = [0_i32; 2];
     sys!(libc::SYS_pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK)?;
     let [reader, writer] = ends;
@@ -66,6 +87,10 @@ fn apart(attempt: impl FnOnce() -> Attempt<String>) -> Attempt<(String, String)>
         sys::exit(0);
     }
     sys::close(writer);
+    Ok((child, reader))
+}
+
+fn outcome(child: i32, reader: i32) -> Attempt<(String, String)> {
     let status = sys::wait(child);
     let bytes = sys::read(reader, 16_384).unwrap_or_default();
     sys::close(reader);
