@@ -46,6 +46,16 @@ fn spread<T: Clone>(channels: &[Channel], text: T, out: &mut Vec<Emission<T>>) {
     out.push(Emission { channel: last, text });
 }
 
+/// Text of units. Plain ASCII, which most output is, takes a way about ten times as fast.
+fn text_of(units: &[u16]) -> String {
+    if units.iter().fold(true, |ascii, &unit| ascii & (unit < 0x80)) {
+        let bytes = units.iter().map(|&unit| unit as u8).collect();
+        String::from_utf8(bytes).unwrap_or_default()
+    } else {
+        String::from_utf16_lossy(units)
+    }
+}
+
 impl Machine {
     /// Takes a chunk of a run's output and appends what is to be delivered because of it. Chunks of runs that are
     /// unknown or over give nothing.
@@ -81,7 +91,7 @@ impl Machine {
             Feed::Compat(buffers) => {
                 let units: Vec<u16> = String::from_utf8_lossy(chunk).encode_utf16().collect();
                 buffers[index(stream)].push(&units, &mut |message| {
-                    spread(channels, String::from_utf16_lossy(message), out);
+                    spread(channels, text_of(message), out);
                 });
             }
         }
@@ -137,7 +147,7 @@ impl Machine {
                 Some(Feed::Compat(buffers)) => {
                     for (stream, channels) in [(Stream::Stdout, messages), (Stream::Stderr, stderr)] {
                         buffers[index(stream)].finish(&mut |message| {
-                            spread(channels, String::from_utf16_lossy(message), &mut out);
+                            spread(channels, text_of(message), &mut out);
                         });
                     }
                 }

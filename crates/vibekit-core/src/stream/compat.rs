@@ -1,5 +1,6 @@
 //! Messages of JavaScript providers: those of the TypeScript SDK, and the text it lost.
 
+use super::search::{any, first};
 use super::{HOLD_LIMIT, Json, Unit, Verdict};
 
 /// The TypeScript SDK's message buffer, made linear and lossless.
@@ -55,10 +56,10 @@ impl<U: Unit> Compat<U> {
     /// Takes the next units and hands messages to `deliver`.
     pub fn push(&mut self, units: &[U], deliver: &mut impl FnMut(&[U])) {
         let mut cut = 0;
-        if units.iter().all(|unit| unit.ascii() != 0) {
-            self.held.extend_from_slice(units);
-        } else {
+        if any(units, |unit| unit.ascii() == 0) {
             self.held.extend(units.iter().filter(|unit| unit.ascii() != 0));
+        } else {
+            self.held.extend_from_slice(units);
         }
         while self.scanned < self.held.len() {
             if !self.in_string && self.brace.is_none() {
@@ -93,10 +94,10 @@ impl<U: Unit> Compat<U> {
             return;
         }
         let text = &self.held[self.scanned..];
-        let plain = text
-            .iter()
-            .position(|unit| matches!(unit.ascii(), b'\\' | b'"' | b'{' | b'}'))
-            .unwrap_or(text.len());
+        let plain = first(text, |unit| {
+            let unit = unit.ascii();
+            (unit == b'\\') | (unit == b'"') | (unit == b'{') | (unit == b'}')
+        });
         self.bare = self.bare && text[..plain].iter().all(|unit| json_space(unit.ascii()));
         self.scanned += plain;
     }
@@ -104,11 +105,12 @@ impl<U: Unit> Compat<U> {
     /// The inside of a string.
     fn skip_string(&mut self) {
         let text = &self.held[self.scanned..];
-        let mut plain =
-            text.iter().position(|unit| matches!(unit.ascii(), b'\\' | b'"')).unwrap_or(text.len());
-        if self.brace.is_some() && self.verdict != Verdict::Invalid {
-            plain = plain.min(self.json.plain(text));
-        }
+        // The validator also stops at control characters, which it refuses.
+        let plain = if self.brace.is_some() && self.verdict != Verdict::Invalid {
+            self.json.plain(text)
+        } else {
+            first(text, |unit| (unit.ascii() == b'\\') | (unit.ascii() == b'"'))
+        };
         self.scanned += plain;
     }
 

@@ -1,6 +1,7 @@
 //! Is this a JSON object? Decided unit by unit, building nothing.
 
 use super::Unit;
+use super::search::first;
 
 /// What is known after a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Json {
         if self.expect != Expect::InString {
             return 0;
         }
-        units.iter().position(|&unit| matches!(unit.ascii(), b'"' | b'\\' | 0..0x20)).unwrap_or(units.len())
+        first(units, U::stops_string)
     }
 
     /// Takes the next unit.

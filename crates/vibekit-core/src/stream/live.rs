@@ -1,5 +1,6 @@
 //! Messages of native providers: nothing waits that need not.
 
+use super::search;
 use super::{HOLD_LIMIT, Json, Verdict};
 
 /// Where in a line the input stands.
@@ -72,9 +73,10 @@ impl Live {
                     }
                     _ => self.state = State::Text,
                 },
-                State::Text => match units[at..].iter().position(|&unit| unit == b'\n') {
-                    Some(end) => {
-                        at += end + 1;
+                State::Text => {
+                    at += search::first(&units[at..], |unit| unit == b'\n');
+                    if at < units.len() {
+                        at += 1;
                         self.state = State::Start;
                         self.skim(units, &mut at);
                         if units.get(at).is_some_and(|&next| next == b'{' || blank(next)) {
@@ -82,8 +84,7 @@ impl Live {
                             from = at;
                         }
                     }
-                    None => at = units.len(),
-                },
+                }
                 State::Object => {
                     at += self.json.plain(&units[at..]);
                     let Some(&unit) = units.get(at) else { break };
@@ -130,14 +131,12 @@ impl Live {
             if first == b'{' || blank(first) {
                 return;
             }
-            match units[*at..].iter().position(|&unit| unit == b'\n') {
-                Some(end) => *at += end + 1,
-                None => {
-                    *at = units.len();
-                    self.state = State::Text;
-                    return;
-                }
+            *at += search::first(&units[*at..], |unit| unit == b'\n');
+            if *at == units.len() {
+                self.state = State::Text;
+                return;
             }
+            *at += 1;
         }
     }
 

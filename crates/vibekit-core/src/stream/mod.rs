@@ -14,6 +14,7 @@ mod compat;
 mod json;
 mod lines;
 mod live;
+mod search;
 mod unit;
 mod utf8;
 

@@ -4,6 +4,8 @@
 pub trait Unit: Copy + Eq + 'static {
     /// The unit if it is ASCII; `0xFF` otherwise (which is no character in either encoding's meaning here).
     fn ascii(self) -> u8;
+    /// Whether a scan of the inside of a JSON string has to stop here: quote, backslash, control character.
+    fn stops_string(self) -> bool;
     /// Whether the text is blank as JavaScript's `String.prototype.trim` sees it.
     fn is_blank(text: &[Self]) -> bool;
 }
@@ -11,6 +13,11 @@ pub trait Unit: Copy + Eq + 'static {
 impl Unit for u8 {
     fn ascii(self) -> u8 {
         if self < 0x80 { self } else { 0xFF }
+    }
+
+    fn stops_string(self) -> bool {
+        // No short cut: the test of many units at once must not branch.
+        (self == 0x22) | (self == 0x5C) | (self < 0x20)
     }
 
     fn is_blank(text: &[Self]) -> bool {
@@ -22,6 +29,10 @@ impl Unit for u8 {
 impl Unit for u16 {
     fn ascii(self) -> u8 {
         if self < 0x80 { self as u8 } else { 0xFF }
+    }
+
+    fn stops_string(self) -> bool {
+        (self == 0x22) | (self == 0x5C) | (self < 0x20)
     }
 
     fn is_blank(text: &[Self]) -> bool {
