@@ -17,7 +17,8 @@ export interface NativeProvider { readonly __provider: unique symbol }
 export interface NativeSandbox { readonly __sandbox: unique symbol }
 
 /** Kinds of frames. Payloads: JSON for DONE, FAIL and EVENT; text for the others. SESSION says that
- * the session id may have changed and carries the current one as of delivery; `""` is "no session". */
+ * the session id may have changed and carries the current one as of delivery; `""` is "no session".
+ * RESULT_STDOUT and RESULT_STDERR carry `stdout` and `stderr` of the DONE that follows, where they are large. */
 export const enum FrameKind {
   DONE = 0,
   FAIL = 1,
@@ -27,6 +28,8 @@ export const enum FrameKind {
   ERROR = 5,
   EVENT = 6,
   SESSION = 7,
+  RESULT_STDOUT = 8,
+  RESULT_STDERR = 9,
 }
 
 export type OnFrames = (frames: Array<number | string>) => void

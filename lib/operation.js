@@ -16,6 +16,8 @@ const UPDATE = 4
 const ERROR = 5
 const EVENT = 6
 const SESSION = 7
+const RESULT_STDOUT = 8
+const RESULT_STDERR = 9
 
 /**
  * @typedef {import('./native').Failure} Failure
@@ -38,12 +40,16 @@ async function operate(begin, deliver, signal, cancel) {
   let onAbort
   /** @type {Outcome} */
   const outcome = await new Promise((resolve) => {
+    /** Outputs too large to be parsed as JSON. @type {{ stdout?: string, stderr?: string } | undefined} */
+    let large
     id = begin((frames) => {
       for (let at = 0; at < frames.length; at += 2) {
         const kind = /** @type {number} */ (frames[at])
         const payload = /** @type {string} */ (frames[at + 1])
-        if (kind === DONE) resolve({ value: JSON.parse(payload) })
+        if (kind === DONE) resolve({ value: large ? Object.assign(JSON.parse(payload), large) : JSON.parse(payload) })
         else if (kind === FAIL) resolve({ failure: JSON.parse(payload) })
+        else if (kind === RESULT_STDOUT) large = { ...large, stdout: payload }
+        else if (kind === RESULT_STDERR) large = { ...large, stderr: payload }
         else guarded(deliver, kind, payload)
       }
     })

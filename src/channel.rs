@@ -25,6 +25,9 @@ use crate::frames::{Frame, Frames, Kind, Text};
 const WINDOW: usize = 1 << 20;
 /// What a frame costs beside its text.
 const FRAME: usize = 64;
+/// Bytes from which on an output crosses as text of its own instead of as part of the outcome's JSON, which the event
+/// loop would have to parse in one go.
+const APART: usize = 64 << 10;
 
 type Wake = ThreadsafeFunction<(), UnknownReturnValue, Frames, Status, false, false, 0>;
 
@@ -111,7 +114,16 @@ impl Sink for Channel {
 
     fn settle(&self, result: vibekit_core::Result<Value>) {
         match result {
-            Ok(value) => self.push(Kind::Done, value.to_string().into(), true),
+            Ok(mut value) => {
+                for (name, kind) in [("stdout", Kind::ResultStdout), ("stderr", Kind::ResultStderr)] {
+                    if let Some(Value::String(text)) = value.get_mut(name)
+                        && text.len() >= APART
+                    {
+                        self.push(kind, std::mem::take(text).into(), false);
+                    }
+                }
+                self.push(Kind::Done, value.to_string().into(), true);
+            }
             Err(error) => self.push(Kind::Fail, failure::json(&error).into(), true),
         }
     }

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Error = 5,
     Event = 6,
     Session = 7,
+    ResultStdout = 8,
+    ResultStderr = 9,
 }
 
 impl From<Channel> for Kind {
