@@ -58,7 +58,7 @@ impl Caller {
         Err(unsupported(vec![Missing {
             feature: "a host user for sessions other than root".into(),
             step: "identity".into(),
-            errno: 0,
+            errno: libc::EPERM,
             likely_cause: "the process is root without the rights of root, as in a container".into(),
             fix:
                 "Run as an unprivileged user, or give the container CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID."

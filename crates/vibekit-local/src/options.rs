@@ -250,7 +250,7 @@ impl<'v> Fields<'v> {
             return Err(mistyped(&self.name(key), "a number", Some(value), remedy));
         };
         // JavaScript has no integers: 1e9 arrives as a float. Above 2^53 they are not exact any more.
-        if number.fract() != 0.0 || number < 0.0 || number > 9_007_199_254_740_992.0 {
+        if number.fract() != 0.0 || !(0.0..=9_007_199_254_740_992.0).contains(&number) {
             return Err(Error::invalid(self.name(key), "is not a whole, non-negative number", remedy));
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]

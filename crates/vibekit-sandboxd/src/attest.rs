@@ -44,7 +44,7 @@ pub(crate) fn measure(config: &Config, landlock: u32, old_root: OwnedFd) -> Resu
         seccomp: field("Seccomp").parse().unwrap_or(0),
         capabilities: ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(capability),
         namespaces,
-        root_fs: i64::try_from(root.f_type).unwrap_or(0),
+        root_fs: root.f_type,
         root_read_only: flags.contains(rustix::fs::StatVfsMountFlags::RDONLY),
         forbidden_call: sys::forbidden_call(),
         landlock,

@@ -185,6 +185,7 @@ fn conditional() -> Vec<(c_long, Vec<sock_filter>)> {
         (libc::SYS_socketpair, only(0, &[libc::AF_UNIX.unsigned_abs()])),
         // Limits of the own process only: the init has the same user and must keep its own.
         (libc::SYS_prlimit64, only(0, &[0])),
+        (libc::SYS_setpriority, only(1, &[0])),
         // PER_LINUX, PER_LINUX32, both with UNAME26, and the question for the current one.
         (libc::SYS_personality, only(0, &[0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff])),
     ];
@@ -318,7 +319,7 @@ fn allowed() -> Vec<c_long> {
         libc::SYS_sched_getparam, libc::SYS_sched_setparam, libc::SYS_sched_getscheduler,
         libc::SYS_sched_setscheduler, libc::SYS_sched_get_priority_max, libc::SYS_sched_get_priority_min,
         libc::SYS_sched_rr_get_interval, libc::SYS_sched_getattr, libc::SYS_sched_setattr,
-        libc::SYS_getpriority, libc::SYS_setpriority, libc::SYS_ioprio_get, libc::SYS_ioprio_set,
+        libc::SYS_getpriority, libc::SYS_ioprio_get, libc::SYS_ioprio_set,
         libc::SYS_getrusage, libc::SYS_getrlimit, libc::SYS_setrlimit, libc::SYS_times,
         libc::SYS_getcpu, libc::SYS_restart_syscall, libc::SYS_process_mrelease,
         // Signals.
@@ -339,9 +340,10 @@ fn allowed() -> Vec<c_long> {
         libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_sendto, libc::SYS_recvfrom, libc::SYS_sendmsg,
         libc::SYS_recvmsg, libc::SYS_sendmmsg, libc::SYS_recvmmsg, libc::SYS_setsockopt, libc::SYS_getsockopt,
         libc::SYS_shutdown,
-        // System V and POSIX inter-process communication, private to the session.
+        // System V and POSIX inter-process communication, private to the session. Without `msgget`: nothing bounds the
+        // memory System V queues take.
         libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmdt, libc::SYS_shmctl, libc::SYS_semget, libc::SYS_semop,
-        libc::SYS_semtimedop, libc::SYS_semctl, libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv,
+        libc::SYS_semtimedop, libc::SYS_semctl, libc::SYS_msgsnd, libc::SYS_msgrcv,
         libc::SYS_msgctl, libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend,
         libc::SYS_mq_timedreceive, libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
         // The rest.

@@ -274,13 +274,11 @@ pub(crate) fn spawn(path: &CStr, argv: &[CString], env: &[CString]) -> Result<u3
         libc::posix_spawnattr_setsigmask(&raw mut attributes, &raw const set);
         libc::sigfillset(&raw mut set);
         libc::posix_spawnattr_setsigdefault(&raw mut attributes, &raw const set);
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "the flags are small; their types differ between targets"
-        )]
-        let flags = (libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF) as i16
-            | libc::POSIX_SPAWN_SETSID as i16;
-        libc::posix_spawnattr_setflags(&raw mut attributes, flags);
+        // The types of these constants differ between targets; all of them are small.
+        let set = i64::from(libc::POSIX_SPAWN_SETSIGMASK)
+            | i64::from(libc::POSIX_SPAWN_SETSIGDEF)
+            | i64::from(libc::POSIX_SPAWN_SETSID);
+        libc::posix_spawnattr_setflags(&raw mut attributes, i16::try_from(set).unwrap_or(0));
         let result = libc::posix_spawn(
             &raw mut pid,
             path.as_ptr(),
