@@ -38,10 +38,13 @@ test('is published with these files and no others', async () => {
     'lib/loader.js',
     'lib/local.js',
     'lib/operation.js',
+    ...['docker-hub', 'ecr', 'github', 'manager', 'registry', 'resolver', 'upload'].map((name) => `lib/registry/${name}.js`),
+    ...['config-manager', 'docker-client', 'images', 'logger', 'run'].map((name) => `lib/services/${name}.js`),
     'lib/setup.js',
     'lib/vibekit.js',
     'package.json',
-  ])
+    ...['registry', 'services'].flatMap((name) => ['d.mts', 'd.ts', 'js', 'mjs'].map((form) => `${name}.${form}`)),
+  ].sort())
 })
 
 test('has the same names in every form', async () => {
