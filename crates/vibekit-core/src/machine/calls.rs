@@ -163,6 +163,9 @@ impl Machine {
         let Some(ticket) = self.current else {
             return self.settle(op, Ok(Value::Null));
         };
+        if let Some(op) = self.ops.get_mut(&op) {
+            op.slot = Some(ticket);
+        }
         let Some(slot) = self.slots.get_mut(&ticket) else { return };
         slot.controls.push_back(op);
         self.next_control(ticket);

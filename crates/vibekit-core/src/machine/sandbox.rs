@@ -290,6 +290,7 @@ impl Machine {
         slot.phase = Phase::Closing;
         let id = slot.id.clone();
         let users = std::mem::take(&mut slot.users);
+        slot.cloning = None;
         if self.current == Some(ticket) {
             self.current = None;
         }

@@ -156,7 +156,7 @@ impl Machine {
                     slot.cloned = true;
                     slot.record.cloned = true;
                 }
-                self.remember(ticket);
+                self.remember(ticket, false);
                 self.step(op, Step::Identity);
             }
             (Step::Identity, Ok(())) => {
@@ -209,6 +209,10 @@ impl Machine {
 
     /// Runs a step.
     pub(super) fn step(&mut self, op: OpId, step: Step) {
+        let Some((_, sandbox)) = self.work(op) else { return };
+        if !self.slots.get(&sandbox).is_some_and(|slot| slot.phase == Phase::Live) {
+            return self.fail(op, killed());
+        }
         let command = match step {
             Step::Main => self.main_command(op),
             helper => Ok(Launch {
@@ -223,10 +227,6 @@ impl Machine {
             Ok(launch) => launch,
             Err(error) => return self.fail(op, error),
         };
-        let Some((_, sandbox)) = self.work(op) else { return };
-        if !self.slots.get(&sandbox).is_some_and(|slot| slot.phase == Phase::Live) {
-            return self.fail(op, killed());
-        }
         let ticket = self.number();
         let left = launch
             .command
@@ -239,6 +239,7 @@ impl Machine {
         if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
             work.step = step;
             work.turn = launch.turn.map(Box::new);
+            work.unfinished = None;
             work.run =
                 Some(Run { ticket, feed: launch.feed, alarm: None, left, armed_at: now, stopping: None });
         }
@@ -432,7 +433,7 @@ impl Machine {
             slot.record.turn += 1;
         }
         let turn_id = slot.record.turn;
-        self.reserve_numbers(ticket);
+        self.remember(ticket, true);
         env.extend(invocation.env);
         Ok(Launch {
             command: Command {
@@ -453,27 +454,20 @@ impl Machine {
         })
     }
 
-    /// Stores the record with event numbers reserved for the turn, so that a process that ends in the middle of it does
-    /// not leave numbers to be used twice.
-    fn reserve_numbers(&mut self, ticket: Ticket) {
+    /// Stores the record. While turns run, event numbers are reserved for them, so that a process that ends in the middle
+    /// of one does not leave numbers to be used twice.
+    fn remember(&mut self, ticket: Ticket, turn_begins: bool) {
         const RESERVE: u64 = 1_000_000;
         let Some(slot) = self.slots.get(&ticket) else { return };
+        if !self.native() || slot.phase != Phase::Live {
+            // What was reserved stays reserved.
+            return;
+        }
         let mut record = slot.record.clone();
-        record.seq += RESERVE;
+        if turn_begins || slot.users.iter().any(|&user| self.has_turn(user)) {
+            record.seq += RESERVE;
+        }
         self.act(Action::Remember { sandbox: ticket, record: record.write() });
-    }
-
-    fn remember(&mut self, ticket: Ticket) {
-        if !self.native() {
-            return;
-        }
-        let Some(slot) = self.slots.get(&ticket) else { return };
-        if slot.phase != Phase::Live {
-            // The numbers reserved for the turn stay reserved.
-            return;
-        }
-        let record = slot.record.write();
-        self.act(Action::Remember { sandbox: ticket, record });
     }
 
     /// A run has ended.
@@ -644,6 +638,9 @@ impl Machine {
         };
         let text = envelope.wrap(notice, true, now, &mut slot.record.seq);
         self.emit(op, &[crate::protocol::Channel::Event], text);
+        if let Some((work, _)) = self.work_mut(op) {
+            work.unfinished = Some((envelope.clone(), ending.finished.clone()));
+        }
         self.step(op, Step::Main);
         true
     }
@@ -674,7 +671,7 @@ impl Machine {
                 let text = envelope.finished(finished, false, now, &mut slot.record.seq);
                 self.emit(op, &[crate::protocol::Channel::Event], text);
             }
-            self.remember(ticket);
+            self.remember(ticket, false);
         }
         let mut value = Map::new();
         value.insert("sandboxId".to_owned(), id.map_or(Value::Null, Value::String));
@@ -701,28 +698,33 @@ impl Machine {
         let now = self.now;
         let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
         let took = now.saturating_sub(work.began);
-        let Some(turn) = work.turn.take() else {
-            return self.fail_quietly(op, error, report, None);
-        };
+        let unfinished = work.unfinished.take();
         let exit = match &report {
             Some(report) => report.exit.clone(),
             None => Exit { code: -1, ..Exit::default() },
         };
-        let tail = turn.stderr_tail().to_owned();
-        let mut out = Vec::new();
-        let mut unnumbered = 0;
-        let slot = self.ops.get(&op).and_then(|op| op.slot);
-        let seq = match slot.and_then(|slot| self.slots.get_mut(&slot)) {
-            Some(slot) => &mut slot.record.seq,
-            None => &mut unnumbered,
+        let (envelope, told, tail) = match (work.turn.take(), unfinished) {
+            (None, None) => return self.fail_quietly(op, error, report, None),
+            (None, Some((envelope, told))) => (envelope, told, String::new()),
+            (Some(turn), _) => {
+                let tail = turn.stderr_tail().to_owned();
+                let mut out = Vec::new();
+                let mut unnumbered = 0;
+                let slot = self.ops.get(&op).and_then(|op| op.slot);
+                let seq = match slot.and_then(|slot| self.slots.get_mut(&slot)) {
+                    Some(slot) => &mut slot.record.seq,
+                    None => &mut unnumbered,
+                };
+                let (envelope, ending) = turn.finish(&exit, now, seq, &mut out);
+                for Emission { channel, text } in out {
+                    self.emit(op, &[channel], text);
+                }
+                if let Some(slot) = slot {
+                    self.keep_conversation(slot, &envelope, &ending);
+                }
+                (envelope, ending.finished, tail)
+            }
         };
-        let (envelope, ending) = turn.finish(&exit, now, seq, &mut out);
-        for Emission { channel, text } in out {
-            self.emit(op, &[channel], text);
-        }
-        if let Some(slot) = slot {
-            self.keep_conversation(slot, &envelope, &ending);
-        }
         let (outcome, code) = match error.code {
             Code::Aborted | Code::Disposed | Code::SandboxKilled => {
                 (Outcome::Cancelled, AgentErrorCode::Cancelled)
@@ -741,17 +743,17 @@ impl Machine {
             stop_reason: None,
             exit_code: report.as_ref().map(|report| report.exit.code),
             signal: exit.signal,
-            result_text: ending.finished.result_text,
-            usage: ending.finished.usage,
+            result_text: told.result_text,
+            usage: told.usage,
             duration_ms: took,
-            turns: ending.finished.turns,
+            turns: told.turns,
             error: Some(AgentError {
                 code,
                 message: error.message.clone(),
                 http_status: None,
                 retryable: error.retryable,
             }),
-            files_changed: ending.finished.files_changed,
+            files_changed: told.files_changed,
         };
         self.fail_turn(op, error, report, envelope, finished);
     }
@@ -807,7 +809,7 @@ impl Machine {
             };
             self.emit(op, &[crate::protocol::Channel::Event], text);
             if let Some(slot) = slot {
-                self.remember(slot);
+                self.remember(slot, false);
             }
         }
         self.settle(op, Err(error));

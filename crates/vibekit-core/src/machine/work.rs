@@ -4,8 +4,9 @@ use super::output::Feed;
 use super::script::Step;
 use crate::agents::Route;
 use crate::config::{DriverKind, Generation, Setup};
+use crate::event::Finished;
 use crate::protocol::{Call, Channel, Message, Mode, Ticket, TimerId};
-use crate::turn::Turn;
+use crate::turn::{Envelope, Turn};
 
 /// The call and how far it is.
 pub(super) struct Work {
@@ -15,6 +16,8 @@ pub(super) struct Work {
     pub(super) run: Option<Run>,
     /// Native `generateCode` only: reads the agent's output.
     pub(super) turn: Option<Box<Turn>>,
+    /// A turn that is to be run again, until it is: should that not come about, its last event is still owed.
+    pub(super) unfinished: Option<(Envelope, Finished)>,
     /// When the call came.
     pub(super) began: u64,
 }
@@ -190,6 +193,7 @@ impl Work {
             step: Step::Main,
             run: None,
             turn: None,
+            unfinished: None,
             began: now,
         }
     }

@@ -561,7 +561,10 @@ impl World {
             return Ok(());
         }
         self.note(|| format!("! sandbox {sandbox} crashes"));
-        self.boxes[sandbox].alive = self.rng.chance(70);
+        // Files outlive a crash and make the session resumable. Of a sandbox nobody knows nothing runs any more, and its
+        // files are the provider's to sweep.
+        let known = self.boxes[sandbox].id.as_ref().is_some_and(|id| self.check.told.contains(id));
+        self.boxes[sandbox].alive = self.rng.chance(70) && known;
         self.boxes[sandbox].paused = false;
         if !self.boxes.iter().any(|sandbox| sandbox.paused) {
             self.check.paused(false);
