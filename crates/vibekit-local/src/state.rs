@@ -17,6 +17,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid};
@@ -474,7 +475,10 @@ fn write_meta(directory: &Path, meta: &Meta) -> Result<()> {
 
 /// Replaces a file so that a reader sees the old content or the new one. `durable` survives a power cut too.
 fn replace(path: &Path, content: &[u8], durable: bool) -> Result<()> {
-    let temporary = path.with_extension("tmp");
+    // A name of its own: others, in this process and elsewhere, may be writing the same file.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    let temporary = path.with_extension(format!("{}-{write}.tmp", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
