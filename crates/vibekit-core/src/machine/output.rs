@@ -46,7 +46,7 @@ fn spread<T: Clone>(channels: &[Channel], text: T, out: &mut Vec<Emission<T>>) {
     out.push(Emission { channel: last, text });
 }
 
-/// Text of units. Plain ASCII, which most output is, takes a way about ten times as fast.
+/// Text of units. Plain ASCII, which most output is, takes a shorter way.
 fn text_of(units: &[u16]) -> String {
     if units.iter().fold(true, |ascii, &unit| ascii & (unit < 0x80)) {
         let bytes = units.iter().map(|&unit| unit as u8).collect();
