@@ -170,7 +170,7 @@ type Taking = (&'static str, fn(usize) -> Attempt);
 
 /// `exhaust HOLD-MILLISECONDS`: tables of the kernel, each until it is full. The detail is how many there were.
 pub(crate) fn exhaust(arguments: &[OsString]) {
-    const ENOUGH: usize = 20_000;
+    const ENOUGH: usize = 70_000;
     let hold = number(arguments, 0) as u64;
     let ways: &[Taking] = &[
         ("inotify instances", |_| sys!(libc::SYS_inotify_init1, 0)),

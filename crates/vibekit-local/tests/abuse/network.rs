@@ -117,7 +117,7 @@ attack!(denied_is_denied in Internet, deny());
 async fn list() {
     let internet = Internet::start();
     let allow = [
-        "allowed.example",
+        "allowed.example:80",
         "metadata.example",
         "private.example",
         "local.example",

@@ -188,8 +188,8 @@ attack!(nothing_outlives_the_session, kills());
 async fn pauses() {
     let world = World::new(json!({ "network": "deny" }));
     let cage = world.cage().await;
-    let mut command = cage.command(&["tick", "/vibe0/ticks", "2000"]);
-    command.timeout_ms = Some(6000);
+    let mut command = cage.command(&["tick", "/vibe0/ticks", "5000"]);
+    command.timeout_ms = Some(8000);
     let mut ticking = cage.start(command).await;
     let waker = cage
         .start(crate::support::plain(Program::Shell(
@@ -212,7 +212,7 @@ async fn pauses() {
     cage.sandbox.thaw().await.unwrap();
     cage.sandbox.thaw().await.unwrap();
     eventually("it ticks again", || ticks() > after);
-    // The command's own clock does not know pauses, ours does: 2 s of ticking, 6 s allowed, whatever the pause took.
+    // The command's own clock does not know pauses, ours does: 5 s of ticking, 8 s allowed, whatever the pause took.
     let output = ticking.output_within(Duration::from_secs(15)).await;
     assert!(!output.exit.timed_out, "{output:?}");
     drop(waker);

@@ -8,7 +8,7 @@ use crate::support::{Cage, World, host, request};
 /// Creating is refused, with everything a caller needs to know, and nothing is left.
 async fn refused() {
     let world = World::new(json!({ "network": "deny" }));
-    let children = host::all().count();
+    let children = host::children();
     for _ in 0..2 {
         let error = world.provider.create(request()).await.err().expect("this host cannot give a sandbox");
         assert_eq!(error.code, Code::LocalSandboxUnsupported, "{error:?}");
@@ -18,7 +18,7 @@ async fn refused() {
             for key in ["feature", "step", "likelyCause", "fix"] {
                 assert!(entry[key].as_str().is_some_and(|text| !text.is_empty()), "{key} of {entry}");
             }
-            assert!(entry["errno"].as_i64().is_some_and(|errno| errno > 0), "{entry}");
+            assert!(entry["errno"].is_i64(), "{entry}");
         }
         assert!(!error.message.is_empty());
         let told = serde_json::to_string(&error).unwrap();
@@ -31,7 +31,7 @@ async fn refused() {
             .all(|path| path.ends_with("format") || path.parent().is_some_and(|of| of.ends_with("uids"))),
         "{left:?}"
     );
-    crate::support::eventually("no helper is left", || host::all().count() <= children + 1);
+    crate::support::eventually("no helper is left", || host::children() <= children);
 }
 attack!(without_namespaces in NoNamespaces, refused());
 attack!(without_user_namespaces in NoUserNamespaces, refused());

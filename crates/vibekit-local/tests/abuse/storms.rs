@@ -16,7 +16,7 @@ async fn sessions() {
     world.provider.create(request()).await.unwrap().kill().await.unwrap();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let namespaces = host::foreign_namespaces("net");
-    let own_children = children();
+    let own_children = host::children();
     let (descriptors, begun) = (host::descriptors(), Instant::now());
     let mut tasks = JoinSet::new();
     for _ in 0..16 {
@@ -37,7 +37,7 @@ async fn sessions() {
     eventually_within(Duration::from_secs(5), "descriptors are back", || {
         host::descriptors() <= descriptors + 2
     });
-    eventually_within(Duration::from_secs(5), "children are reaped", || children() <= own_children);
+    eventually_within(Duration::from_secs(5), "children are reaped", || host::children() <= own_children);
     eventually_within(Duration::from_secs(5), "network namespaces are gone", || {
         host::foreign_namespaces("net").is_subset(&namespaces)
             || host::foreign_namespaces("net").len() <= namespaces.len()
@@ -119,13 +119,3 @@ async fn starts() {
     cage.kill().await;
 }
 attack!(starts_from_many_threads_stay_apart, starts());
-
-/// Children of this process, zombies included.
-fn children() -> usize {
-    let own = std::process::id().to_string();
-    let of = |pid: i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1).map(str::to_owned))
-    };
-    host::all().filter(|pid| of(*pid).as_deref() == Some(&own)).count()
-}

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::future::Future;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -50,8 +51,8 @@ pub(crate) enum Place {
 
 impl Place {
     /// The program and arguments that lead there.
-    fn way(self, root: bool) -> Vec<String> {
-        let attack = attack::path().display().to_string();
+    fn way(self, root: bool, attack: &Path) -> Vec<String> {
+        let attack = attack.display().to_string();
         let wrap = |condition: &str| vec![attack.clone(), "wrap".to_owned(), condition.to_owned()];
         let shell = |unshare: &str, line: &str| {
             // An ordinary user needs a user namespace first, in which it keeps its number and has rights.
@@ -115,18 +116,19 @@ fn block_on(attack: impl Future<Output = ()>) {
 }
 
 fn again(test: &str, caller: Caller, place: Place, root: bool) {
-    let mut words = place.way(root);
-    if caller == Caller::Nobody {
-        words.extend(
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--"]
-                .map(Into::into),
-        );
-    }
+    let (_lent, attack) = attack::lent();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--"];
+    let nobody = nobody.iter().filter(|_| caller == Caller::Nobody).map(|word| (*word).to_owned());
+    let mut words: Vec<String> = match place {
+        // The way there maps one user only, so it is gone as that user.
+        Place::NoUserNamespaces => nobody.chain(place.way(root && caller == Caller::Same, &attack)).collect(),
+        _ => place.way(root, &attack).into_iter().chain(nobody).collect(),
+    };
     // By descriptor: nobody may not be able to reach the directory the tests were built in.
     words.push("/proc/self/fd/0".into());
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).args(["--exact", test, "--nocapture", "--test-threads=1"]);
-    command.env(THERE, "1").env(attack::VARIABLE, attack::path());
+    command.env(THERE, "1").env(attack::VARIABLE, &attack);
     command.env("HOST_SECRET", "host-secret-in-the-environment");
     command.stdin(File::open("/proc/self/exe").unwrap());
     command.current_dir("/");

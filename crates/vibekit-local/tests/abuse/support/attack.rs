@@ -7,8 +7,7 @@ use std::sync::OnceLock;
 /// Where it is, for a test started again.
 pub(crate) const VARIABLE: &str = "VIBEKIT_ABUSE_ATTACK";
 
-/// Builds the program once per process, static so that it runs wherever it is put, and gives its path, which everybody
-/// can read.
+/// Builds the program once per process, static so that it runs wherever it is put, and gives its path.
 pub(crate) fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| match std::env::var_os(VARIABLE) {
@@ -44,22 +43,16 @@ fn build() -> PathBuf {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let built = directory.join(&target).join("debug/vibekit-attack");
-    readable(&built)
+    directory.join(&target).join("debug/vibekit-attack")
 }
 
-/// A copy outside of directories that only their owner may enter.
-fn readable(built: &Path) -> PathBuf {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let of = std::fs::metadata(built).unwrap();
-    let name = format!("vibekit-attack-{}-{:x}-{:x}", super::host::uid(), of.ino(), of.mtime_nsec());
-    let copy = std::env::temp_dir().join(name);
-    if !copy.exists() {
-        // Renamed into place: another test may be doing the same.
-        let draft = copy.with_extension(std::process::id().to_string());
-        std::fs::copy(built, &draft).unwrap();
-        std::fs::set_permissions(&draft, PermissionsExt::from_mode(0o755)).unwrap();
-        std::fs::rename(&draft, &copy).unwrap();
-    }
-    copy
+/// A copy where everybody can reach it, for as long as it is held.
+pub(crate) fn lent() -> (tempfile::TempDir, PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::Builder::new().prefix("attack-").tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = directory.path().join("attack");
+    std::fs::copy(path(), &copy).unwrap();
+    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).unwrap();
+    (directory, copy)
 }

@@ -118,7 +118,8 @@ pub(crate) fn snapshot(path: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     let mut open = vec![path.to_owned()];
     while let Some(path) = open.pop() {
-        let of = std::fs::symlink_metadata(&path).unwrap();
+        // Nothing there is a snapshot, too.
+        let Ok(of) = std::fs::symlink_metadata(&path) else { continue };
         let content = if of.is_dir() {
             open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             b"directory".to_vec()
@@ -139,4 +140,14 @@ pub(crate) fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
     pages * 4096
+}
+
+/// Children of this process, zombies included.
+pub(crate) fn children() -> usize {
+    let own = std::process::id().to_string();
+    let of = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1).map(str::to_owned))
+    };
+    all().filter(|pid| of(*pid).as_deref() == Some(&own)).count()
 }
