@@ -76,6 +76,8 @@ impl Machine {
         slot.cloned = slot.record.cloned;
         let doomed = slot.doomed;
         let waiting = std::mem::take(&mut slot.waiting);
+        // All at once: when the first of them fails at once, the others still keep the sandbox.
+        slot.users.extend(&waiting);
         slot.paused = opened.paused;
         self.disarm(alarm);
         if self.current == Some(ticket) && !doomed {
@@ -327,12 +329,11 @@ impl Machine {
         if closers.is_empty() {
             slot.close_failures += 1;
         }
-        let lost = slot.lost.take();
+        if let Some(lost) = slot.lost.take() {
+            self.sandbox_lost(ticket, lost);
+        }
         for op in closers {
             self.settle(op, Err(error.clone()));
-        }
-        if let Some(lost) = lost {
-            return self.sandbox_lost(ticket, lost);
         }
         if self.current == Some(ticket) {
             self.report_session();
