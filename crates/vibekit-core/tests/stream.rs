@@ -386,7 +386,7 @@ fn halves_of_a_surrogate_pair_meet_again_and_lone_ones_survive() {
 #[test]
 fn depth_and_numbers_are_no_limit() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
-    assert_eq!(compat8(&[&deep]), [deep.clone()]);
+    assert_eq!(compat8(&[&deep]), std::slice::from_ref(&deep));
     assert_eq!(live(&[format!("{deep}\n").into_bytes()]), [deep]);
 }
 
