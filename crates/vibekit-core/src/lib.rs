@@ -24,8 +24,8 @@ pub mod stream;
 pub mod text;
 mod turn;
 
-pub use config::Setup;
 pub use command::{Command, Exit, Invocation, Program, Stdin, Stopped, Stream};
+pub use config::Setup;
 pub use error::{Admitted, Code, Error, Result};
 pub use machine::Machine;
 pub use protocol::{Action, Call, Input};

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal};
@@ -114,6 +115,9 @@ impl Drop for Guard {
 /// Reaps a child of ours that is about to be gone, without blocking the runtime.
 fn reap_later(process: OwnedFd) {
     let reap = move || {
+        // The descriptor is non-blocking, so `waitid` alone would not wait. A killed process is gone in milliseconds.
+        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit));
         // Not ours after a re-attach: then there is nothing to reap.
         let _ = rustix::process::waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED);
     };

@@ -24,8 +24,8 @@ use crate::watched::watched;
 
 /// Bytes asked for at once.
 const CHUNK: usize = 64 << 10;
-/// Between TERM and KILL when a time limit ends a command.
-const GRACE: Duration = Duration::from_secs(1);
+/// Between TERM and KILL when a time limit ends a command: a limit that is exceeded by much is none.
+const GRACE: Duration = Duration::from_millis(150);
 /// How much longer than promised an init may take to end a tree before the whole session is taken down.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the start of a command may take.

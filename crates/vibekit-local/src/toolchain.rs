@@ -13,9 +13,20 @@ use crate::view::read_only;
 
 /// What every system has.
 const STANDARD: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-/// Visible anyway.
-const VISIBLE: [&str; 10] =
-    ["/usr", "/opt", "/nix", "/snap", "/gnu", "/bin", "/sbin", "/lib", "/lib64", "/libexec"];
+/// Visible anyway. The alternatives system's links lie between the names and the programs of `/usr/bin`.
+const VISIBLE: [&str; 11] = [
+    "/usr",
+    "/opt",
+    "/nix",
+    "/snap",
+    "/gnu",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/libexec",
+    "/etc/alternatives",
+];
 /// Directories of version managers, below the home directory, that are shown as a whole.
 const MANAGERS: [&str; 12] = [
     ".asdf",
@@ -126,18 +137,25 @@ impl Finder {
     /// Shows every stop of a chain of links.
     fn follow_entry(&mut self, link: &Path) {
         let mut here = link.to_owned();
+        let mut outside = !visible(link);
         for _ in 0..16 {
             let Ok(target) = fs::read_link(&here) else { break };
             let Some(parent) = here.parent() else { break };
             here = plain(&parent.join(target));
-            if visible(&here) || !here.exists() {
+            if visible(&here) {
+                continue;
+            }
+            outside = true;
+            if !here.exists() {
                 continue;
             }
             let root = if here.is_dir() { here.clone() } else { self.package(&here) };
             self.add(&root);
         }
-        // Links among the directories on the way.
-        if let Ok(real) = fs::canonicalize(link)
+        // Links among the directories on the way. The system's own hundreds of links stay within the system, and asking
+        // for the real place of each would cost more than everything else a first session needs.
+        if outside
+            && let Ok(real) = fs::canonicalize(link)
             && !visible(&real)
         {
             let root = if real.is_dir() { self.root(&real) } else { self.package(&real) };

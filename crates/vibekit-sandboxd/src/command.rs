@@ -103,7 +103,12 @@ fn execute(exec: &Exec) -> Result<u32, (Reason, Errno)> {
     };
     let (argv, env) = (strings(&exec.argv)?, strings(&exec.env)?);
     let mut denied = None;
+    let searched = !exec.program.contains(&b'/');
     for candidate in candidates(exec)? {
+        // Asking costs a system call, trying costs a process.
+        if searched && !exists(&candidate) {
+            continue;
+        }
         match sys::spawn(&candidate, &argv, &env) {
             Ok(pid) => return Ok(pid),
             // A text file without a first line that names an interpreter: shells run it, so does `execvp`.

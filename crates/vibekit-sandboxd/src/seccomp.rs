@@ -36,6 +36,9 @@ const AT_LEAST: u16 = 0x35;
 const ANY_BIT: u16 = 0x45;
 const RETURN: u16 = 0x06;
 
+/// The init's process id inside.
+const INIT: u32 = 1;
+
 /// Set-user-id and set-group-id.
 const SET_ID: u32 = 0o6000;
 
@@ -107,6 +110,38 @@ fn only(index: u32, values: &[u32]) -> Vec<sock_filter> {
         block.extend([op(EQUAL, *value, 0, 1), op(RETURN, RET_ALLOW, 0, 0)]);
     }
     block.push(op(RETURN, ret_errno(libc::EPERM), 0, 0));
+    block
+}
+
+/// Allowed for any process but the session's init, which has the same user and keeps everybody's time limits: made idle
+/// or slow it would keep them late.
+fn not_init(index: u32) -> Vec<sock_filter> {
+    vec![
+        op(LOAD, arg(index), 0, 0),
+        op(EQUAL, INIT, 0, 1),
+        op(RETURN, ret_errno(libc::EPERM), 0, 0),
+        op(RETURN, RET_ALLOW, 0, 0),
+    ]
+}
+
+/// `setpriority`: of the calling process alone. By user it would reach the init.
+fn own_priority() -> Vec<sock_filter> {
+    let mut block = vec![
+        op(LOAD, arg(0), 0, 0),
+        op(EQUAL, libc::PRIO_PROCESS, 1, 0),
+        op(RETURN, ret_errno(libc::EPERM), 0, 0),
+    ];
+    block.extend(only(1, &[0]));
+    block
+}
+
+/// `ioprio_set`: by process, of any but the init.
+fn disk_priority() -> Vec<sock_filter> {
+    /// `IOPRIO_WHO_PROCESS`.
+    const PROCESS: u32 = 1;
+    let mut block =
+        vec![op(LOAD, arg(0), 0, 0), op(EQUAL, PROCESS, 1, 0), op(RETURN, ret_errno(libc::EPERM), 0, 0)];
+    block.extend(not_init(1));
     block
 }
 
@@ -185,7 +220,12 @@ fn conditional() -> Vec<(c_long, Vec<sock_filter>)> {
         (libc::SYS_socketpair, only(0, &[libc::AF_UNIX.unsigned_abs()])),
         // Limits of the own process only: the init has the same user and must keep its own.
         (libc::SYS_prlimit64, only(0, &[0])),
-        (libc::SYS_setpriority, only(1, &[0])),
+        (libc::SYS_setpriority, own_priority()),
+        (libc::SYS_ioprio_set, disk_priority()),
+        (libc::SYS_sched_setscheduler, not_init(0)),
+        (libc::SYS_sched_setparam, not_init(0)),
+        (libc::SYS_sched_setattr, not_init(0)),
+        (libc::SYS_sched_setaffinity, not_init(0)),
         // PER_LINUX, PER_LINUX32, both with UNAME26, and the question for the current one.
         (libc::SYS_personality, only(0, &[0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff])),
     ];
@@ -315,11 +355,9 @@ fn allowed() -> Vec<c_long> {
         libc::SYS_rseq, libc::SYS_prctl, libc::SYS_seccomp, libc::SYS_landlock_create_ruleset,
         libc::SYS_landlock_add_rule, libc::SYS_landlock_restrict_self, libc::SYS_pidfd_open,
         libc::SYS_pidfd_send_signal, libc::SYS_getpgid, libc::SYS_setpgid, libc::SYS_getsid, libc::SYS_setsid,
-        libc::SYS_sched_yield, libc::SYS_sched_getaffinity, libc::SYS_sched_setaffinity,
-        libc::SYS_sched_getparam, libc::SYS_sched_setparam, libc::SYS_sched_getscheduler,
-        libc::SYS_sched_setscheduler, libc::SYS_sched_get_priority_max, libc::SYS_sched_get_priority_min,
-        libc::SYS_sched_rr_get_interval, libc::SYS_sched_getattr, libc::SYS_sched_setattr,
-        libc::SYS_getpriority, libc::SYS_ioprio_get, libc::SYS_ioprio_set,
+        libc::SYS_sched_yield, libc::SYS_sched_getaffinity, libc::SYS_sched_getparam,
+        libc::SYS_sched_getscheduler, libc::SYS_sched_get_priority_max, libc::SYS_sched_get_priority_min,
+        libc::SYS_sched_rr_get_interval, libc::SYS_sched_getattr, libc::SYS_getpriority, libc::SYS_ioprio_get,
         libc::SYS_getrusage, libc::SYS_getrlimit, libc::SYS_setrlimit, libc::SYS_times,
         libc::SYS_getcpu, libc::SYS_restart_syscall, libc::SYS_process_mrelease,
         // Signals.
@@ -470,6 +508,31 @@ mod tests {
             assert_eq!(call(libc::SYS_mknodat, [0, 0, mode | 0o100_000, 0, 0, 0]), EPERM);
         }
         assert_eq!(call(libc::SYS_fchmodat, [0, 0, 0o1777, 0, 0, 0]), RET_ALLOW);
+    }
+
+    #[test]
+    fn the_init_keeps_its_pace() {
+        for nr in [
+            libc::SYS_sched_setscheduler,
+            libc::SYS_sched_setparam,
+            libc::SYS_sched_setattr,
+            libc::SYS_sched_setaffinity,
+        ] {
+            assert_eq!(call(nr, [1, 0, 0, 0, 0, 0]), EPERM, "{nr}");
+            assert_eq!(call(nr, [0x1_0000_0001, 0, 0, 0, 0, 0]), EPERM, "{nr}: the kernel takes an int");
+            assert_eq!(call(nr, [0, 0, 0, 0, 0, 0]), RET_ALLOW, "{nr}");
+            assert_eq!(call(nr, [77, 0, 0, 0, 0, 0]), RET_ALLOW, "{nr}");
+        }
+        let setpriority = |which: u64, who: u64| call(libc::SYS_setpriority, [which, who, 19, 0, 0, 0]);
+        assert_eq!(setpriority(0, 0), RET_ALLOW);
+        for (which, who) in [(0, 1), (1, 0), (2, 0), (2, 1000)] {
+            assert_eq!(setpriority(which, who), EPERM, "{which} {who}");
+        }
+        let ioprio = |which: u64, who: u64| call(libc::SYS_ioprio_set, [which, who, 0, 0, 0, 0]);
+        assert_eq!(ioprio(1, 0), RET_ALLOW);
+        for (which, who) in [(1, 1), (2, 0), (3, 0), (3, 1000)] {
+            assert_eq!(ioprio(which, who), EPERM, "{which} {who}");
+        }
     }
 
     #[test]
