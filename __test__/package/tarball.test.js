@@ -29,7 +29,7 @@ const RUN = `
   const { stdout } = await vibeKit.executeCommand('echo works')
   const sessionId = await vibeKit.getSession()
   await vibeKit.kill()
-  process.stdout.write(stdout + /^lcl_/.test(sessionId) + ' ' + (await vibeKit.getSession()))`
+  process.stdout.write(stdout + /^lcl_/.test(String(sessionId)) + ' ' + (await vibeKit.getSession()))`
 const EXPECTED = 'works\ntrue null'
 
 /** Writes a file of the user's and gives its path. */
