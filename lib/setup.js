@@ -5,7 +5,6 @@
  * sandbox. Read when it is needed, so that setters may be called in any order and corrected after a failure.
  */
 
-const { randomBytes } = require('node:crypto')
 const { isObject, plain } = require('./arguments')
 const { nativeProviderOf } = require('./local')
 
@@ -58,7 +57,8 @@ function setupOf(fluent, given, options) {
     // Something that is no object is passed on as it is, for the machine to say so.
     config: fluent || isObject(given) ? config : plain(given, 'config') ?? typeof given,
     env: process.env,
-    random: randomBytes(16).toString('hex'),
+    // Loaded here: it takes as long as the rest of this package, and importing alone needs it not.
+    random: require('node:crypto').randomBytes(16).toString('hex'),
   })
   const { sessionId } = config
   return { json, sandbox, provider, secrets, sessionId: typeof sessionId === 'string' && sessionId !== '' ? sessionId : null }
