@@ -9,10 +9,10 @@ export type { AgentType }
 
 /** Where messages go. Without one, nothing is written anywhere. */
 export interface Logger {
-  debug(message: string, meta?: any): void
-  info(message: string, meta?: any): void
-  warn(message: string, meta?: any): void
-  error(message: string, error?: Error | any, meta?: any): void
+  debug(message: string, meta?: unknown): void
+  info(message: string, meta?: unknown): void
+  warn(message: string, meta?: unknown): void
+  error(message: string, error?: unknown, meta?: unknown): void
 }
 
 export interface DockerLoginInfo {
@@ -63,7 +63,7 @@ export interface VibeKitConfig {
   preferRegistryImages?: boolean
   /** Default `true`. */
   pushImages?: boolean
-  [key: string]: any
+  [key: string]: unknown
 }
 
 export interface ConfigManagerOptions {
