@@ -55,6 +55,13 @@ struct Open {
     watch: AbortHandle,
 }
 
+impl Drop for Open {
+    /// However a sandbox is let go of, nobody watches it any longer.
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
 /// What becomes of the sandbox after a request that succeeded.
 #[derive(Clone, Copy)]
 enum Then {
@@ -169,9 +176,7 @@ impl State {
         for (_, timer) in self.timers.drain() {
             timer.abort();
         }
-        for (_, open) in self.sandboxes.drain() {
-            open.watch.abort();
-        }
+        self.sandboxes.clear();
     }
 }
 
@@ -212,7 +217,7 @@ impl Inner {
             }
             Action::Run { op, ticket, sandbox, command, files, stream, max_output_bytes } => {
                 let Some(open) = state.sandboxes.get(&sandbox) else {
-                    return self.refuse(state, |error| Input::Ran { op, ticket, result: Err(error) });
+                    return self.refuse(|error| Input::Ran { op, ticket, result: Err(error) });
                 };
                 let job = Job {
                     sandbox: open.sandbox.clone(),
@@ -253,10 +258,10 @@ impl Inner {
             }
             Action::Release { sandbox } => {
                 if let Some(open) = state.sandboxes.remove(&sandbox) {
-                    open.watch.abort();
+                    let sandbox = open.sandbox.clone();
                     self.runtime.spawn(async move {
                         // Nobody waits for this: a failure to let go leaves a session that its next owner can take.
-                        let _ = open.sandbox.release().await;
+                        let _ = sandbox.release().await;
                     });
                 }
             }
@@ -371,7 +376,7 @@ impl Inner {
         W: Future<Output = Result<Value>> + Send + 'static,
     {
         let Some(open) = state.sandboxes.get(&sandbox) else {
-            return self.refuse(state, |error| Input::Done { ticket, result: Err(error) });
+            return self.refuse(|error| Input::Done { ticket, result: Err(error) });
         };
         let work = work(open.sandbox.clone());
         let inner = self.clone();
@@ -388,7 +393,7 @@ impl Inner {
     }
 
     /// The machine asked something of a sandbox that is gone in this very moment.
-    fn refuse(self: &Arc<Self>, _state: &mut State, input: impl FnOnce(Error) -> Input) {
+    fn refuse(self: &Arc<Self>, input: impl FnOnce(Error) -> Input) {
         let input = input(Error::new(Code::SandboxLost, "The sandbox is gone."));
         let inner = self.clone();
         // Not at once: the machine is still telling what it wants.

@@ -15,6 +15,7 @@ mod instruction;
 mod json;
 mod kind;
 mod opencode;
+mod pieces;
 mod shell;
 mod tally;
 mod tools;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::TRAITS;
 use crate::agents::failure::classify;
 use crate::agents::json::{count, list, object, text};
+use crate::agents::pieces::Pieces;
 use crate::agents::tally::{Tally, Verdict, warning};
 use crate::agents::{Decoder, Ending, tools};
 use crate::command::Exit;
@@ -14,9 +15,7 @@ use crate::event::{Body, Change, PlanEntry, ToolStatus, Usage};
 
 pub(super) struct GeminiDecoder {
     tally: Tally,
-    /// The message whose pieces are arriving; the program gives it no id.
-    message: String,
-    messages: u32,
+    pieces: Pieces,
     /// Files the running tools are to write, by call.
     writes: HashMap<String, String>,
     /// An error told before the terminal line.
@@ -26,7 +25,7 @@ pub(super) struct GeminiDecoder {
 
 impl GeminiDecoder {
     pub(super) fn new(tally: Tally) -> Self {
-        Self { tally, message: String::new(), messages: 1, writes: HashMap::new(), error: None, failed: None }
+        Self { tally, pieces: Pieces::default(), writes: HashMap::new(), error: None, failed: None }
     }
 
     fn decode(&mut self, value: &Value, out: &mut Vec<Body>) -> bool {
@@ -38,14 +37,13 @@ impl GeminiDecoder {
             Some("message") => match text(value, "/role") {
                 Some("assistant") => {
                     let piece = text(value, "/content").unwrap_or_default();
-                    self.message.push_str(piece);
-                    out.push(Body::TextDelta { message_id: self.id(), text: piece.to_owned() });
+                    self.pieces.push(piece, out);
                 }
                 Some("user") => {}
                 _ => return false,
             },
             Some("tool_use") => {
-                self.end_message(out);
+                self.pieces.end(&mut self.tally, out);
                 self.tool_call(value, out);
             }
             Some("tool_result") => self.tool_result(value, out),
@@ -57,26 +55,12 @@ impl GeminiDecoder {
                 }
             }
             Some("result") => {
-                self.end_message(out);
+                self.pieces.end(&mut self.tally, out);
                 self.result(value);
             }
             _ => return false,
         }
         true
-    }
-
-    fn id(&self) -> String {
-        format!("message_{}", self.messages)
-    }
-
-    /// The program only gives pieces; the whole is told where they end.
-    fn end_message(&mut self, out: &mut Vec<Body>) {
-        if self.message.is_empty() {
-            return;
-        }
-        let (id, whole) = (self.id(), std::mem::take(&mut self.message));
-        self.tally.message(&id, &whole, out);
-        self.messages += 1;
     }
 
     fn tool_call(&mut self, value: &Value, out: &mut Vec<Body>) {
@@ -170,7 +154,7 @@ impl Decoder for GeminiDecoder {
     }
 
     fn finish(mut self: Box<Self>, exit: &Exit, stderr_tail: &str, out: &mut Vec<Body>) -> Ending {
-        self.end_message(out);
+        self.pieces.end(&mut self.tally, out);
         if let Some(message) = self.failed.take().or_else(|| self.error.take()) {
             self.tally.verdict = Verdict::Failure(classify(status(exit), &message));
         }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::TRAITS;
 use crate::agents::failure::classify;
 use crate::agents::json::{count, list, object, text};
+use crate::agents::pieces::Pieces;
 use crate::agents::tally::{Tally, Verdict, warning};
 use crate::agents::{Decoder, Ending, tools};
 use crate::command::Exit;
@@ -12,17 +13,15 @@ use crate::event::{Body, Change, PlanEntry, ToolStatus, Usage};
 
 pub(super) struct GrokDecoder {
     tally: Tally,
-    /// The message whose pieces are arriving; the program gives it no id.
-    message: String,
-    messages: u32,
+    pieces: Pieces,
     /// The older program is running, which says nothing about its end.
     older: bool,
     limited: bool,
 }
 
 impl GrokDecoder {
-    pub(super) const fn new(tally: Tally, older: bool) -> Self {
-        Self { tally, message: String::new(), messages: 1, older, limited: false }
+    pub(super) fn new(tally: Tally, older: bool) -> Self {
+        Self { tally, pieces: Pieces::default(), older, limited: false }
     }
 
     fn decode(&mut self, value: &Value, out: &mut Vec<Body>) -> bool {
@@ -37,15 +36,14 @@ impl GrokDecoder {
             Some("available_commands" | "usage" | "current_mode_update") => {}
             Some("text") => {
                 let piece = text(value, "/data").unwrap_or_default();
-                self.message.push_str(piece);
-                out.push(Body::TextDelta { message_id: self.id(), text: piece.to_owned() });
+                self.pieces.push(piece, out);
             }
             Some("thought") => out.push(Body::ThoughtDelta {
-                message_id: self.id(),
+                message_id: self.pieces.id(),
                 text: text(value, "/data").unwrap_or_default().to_owned(),
             }),
             Some("tool_call") => {
-                self.end_message(out);
+                self.pieces.end(&mut self.tally, out);
                 self.tool_call(value, out);
             }
             Some("tool_call_update") => self.tool_update(value, out),
@@ -64,31 +62,17 @@ impl GrokDecoder {
             }
             Some(other) if other.starts_with("auto_compact") => out.push(warning("compaction", other)),
             Some("end") => {
-                self.end_message(out);
+                self.pieces.end(&mut self.tally, out);
                 self.end(value);
             }
             Some("error") => {
-                self.end_message(out);
+                self.pieces.end(&mut self.tally, out);
                 let message = text(value, "/message").unwrap_or_default();
                 self.tally.verdict = Verdict::Failure(classify(None, message));
             }
             _ => return false,
         }
         true
-    }
-
-    fn id(&self) -> String {
-        format!("message_{}", self.messages)
-    }
-
-    /// The program only gives pieces; the whole is told where they end.
-    fn end_message(&mut self, out: &mut Vec<Body>) {
-        if self.message.is_empty() {
-            return;
-        }
-        let (id, whole) = (self.id(), std::mem::take(&mut self.message));
-        self.tally.message(&id, &whole, out);
-        self.messages += 1;
     }
 
     fn tool_call(&mut self, value: &Value, out: &mut Vec<Body>) {
@@ -161,9 +145,7 @@ impl GrokDecoder {
             Some("user") => self.tally.start(None, None, None, out),
             Some("assistant") => {
                 if !content.is_empty() {
-                    let id = self.id();
-                    self.messages += 1;
-                    self.tally.message(&id, content, out);
+                    self.pieces.whole(content, &mut self.tally, out);
                 }
                 for call in list(value, "/tool_calls") {
                     self.tally.called();
@@ -209,7 +191,7 @@ impl Decoder for GrokDecoder {
     }
 
     fn finish(mut self: Box<Self>, exit: &Exit, stderr_tail: &str, out: &mut Vec<Body>) -> Ending {
-        self.end_message(out);
+        self.pieces.end(&mut self.tally, out);
         self.tally.conclude(&TRAITS, exit, stderr_tail, out)
     }
 }
