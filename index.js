@@ -1,7 +1,7 @@
 'use strict'
 
 const { VibeKit } = require('./lib/vibekit')
-const { createLocalProvider } = require('./lib/local')
+const { createLocalProvider } = require('./lib/providers')
 const {
   AGENT_TYPES,
   AGENT_LIST,

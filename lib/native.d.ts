@@ -70,11 +70,11 @@ export function nextOp(): number
 // ---- providers on their own ----------------------------------------------------------------------------------------
 
 /**
- * Makes the embedded sandbox's provider. `options`: JSON of the user's options; `env`: JSON of the host variables it may read
- * (PATH, HOME, XDG_STATE_HOME, VIBEKIT_HOME). Gives JSON of a failure when they are wrong or the host cannot do it.
+ * Makes a provider. `name`: as in `environment.<name>`; `options`: JSON of the user's options; `env`: JSON of the host's environment
+ * variables. Talks to nobody. Gives JSON of a failure when there is none of that name or the options are wrong.
  */
-export function provider(options: string, env: string): NativeProvider | string
-/** Finds out by trying what this host can do: DONE `{ tier, landlock, ownUser, cgroups, unenforced, probeUs }`, else FAIL. */
+export function provider(name: string, options: string, env: string): NativeProvider | string
+/** Finds out by trying what can be had: DONE with an object of the provider's own shape (`LocalSupport` of index.d.ts), else FAIL. */
 export function providerProbe(provider: NativeProvider, onFrames: OnFrames): number
 /**
  * Creates or resumes. `request`: JSON `{ resume?: id, env: [[k, v]…], agent, workingDirectory }`.

@@ -6,7 +6,7 @@
  */
 
 const { isObject, plain } = require('./arguments')
-const { nativeProviderOf } = require('./local')
+const { nativeProviderOf } = require('./native-provider')
 
 /** The parts of a configuration the machine knows; what else an object holds is none of its business. */
 const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'workingDirectory']

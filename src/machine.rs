@@ -44,7 +44,7 @@ pub fn machine(
     setup_json: String,
     provider: Option<&External<NativeProvider>>,
 ) -> Either<External<Handle>, String> {
-    match make(&setup_json, provider.map(|provider| provider.0.clone() as Arc<dyn Provider>)) {
+    match make(&setup_json, provider.map(|provider| provider.0.clone())) {
         Ok(handle) => Either::A(External::new(handle)),
         Err(error) => Either::B(failure::json(&error)),
     }

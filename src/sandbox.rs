@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use vibekit_core::config::Setup;
 use vibekit_driver::solo::{self, Request};
 use vibekit_driver::{Driver, Sink, guarded};
-use vibekit_local::{HostEnv, LocalOptions, LocalProvider};
+use vibekit_providers::Lookup;
 use vibekit_sandbox::{OpenRequest, Provider, Sandbox};
 
 use crate::channel::{Channel, OnFrames};
 use crate::{failure, runtime};
 
 /// A provider behind an opaque handle.
-pub struct NativeProvider(pub(crate) Arc<LocalProvider>);
+pub struct NativeProvider(pub(crate) Arc<dyn Provider>);
 /// A sandbox behind an opaque handle.
 pub struct NativeSandbox(Arc<dyn Sandbox>);
 
@@ -38,28 +38,26 @@ fn table() -> MutexGuard<'static, Table> {
 /// The provider a setup's `environment` names.
 pub(crate) fn provider_of(setup: &Setup, env: &Value) -> vibekit_core::Result<Arc<dyn Provider>> {
     let environment = setup.environment()?;
-    environment.check_openable()?;
-    let options = LocalOptions::parse(&environment.options, &format!("environment.{}", environment.name))?;
-    Ok(LocalProvider::new(options, host_env(env))?)
+    vibekit_providers::make(
+        environment.name,
+        &environment.options,
+        &format!("environment.{}", environment.name),
+        &lookup(env),
+    )
 }
 
-/// The variables that matter, out of the host's environment as the shim sees it.
-fn host_env(env: &Value) -> HostEnv {
-    let variable = |name: &str| env[name].as_str().filter(|value| !value.is_empty()).map(str::to_owned);
-    HostEnv {
-        path: variable("PATH"),
-        home: variable("HOME").map(Into::into),
-        xdg_state_home: variable("XDG_STATE_HOME").map(Into::into),
-        vibekit_home: variable("VIBEKIT_HOME").map(Into::into),
-    }
+/// The host's environment as the shim sees it.
+fn lookup(env: &Value) -> Lookup {
+    let env = env.clone();
+    Arc::new(move |name| env[name].as_str().map(str::to_owned))
 }
 
 /// Makes a provider.
 #[napi(catch_unwind)]
-pub fn provider(options: String, env: String) -> Either<External<NativeProvider>, String> {
+pub fn provider(name: String, options: String, env: String) -> Either<External<NativeProvider>, String> {
     let made = failure::read_value(&options, "options").and_then(|options| {
         let env = failure::read_value(&env, "env")?;
-        LocalProvider::new(LocalOptions::parse(&options, "options")?, host_env(&env))
+        vibekit_providers::make(&name, &options, "options", &lookup(&env))
     });
     match made {
         Ok(provider) => Either::A(External::new(NativeProvider(provider))),
@@ -207,7 +205,7 @@ pub fn sandbox_input(op: u32, data: Option<Uint8Array>) -> bool {
 #[napi(catch_unwind)]
 pub fn provider_probe(provider: &External<NativeProvider>, on_frames: OnFrames<'_>) -> Result<u32> {
     let provider = provider.0.clone();
-    perform(&on_frames, move |_op| async move { Ok(json!(provider.probe().await?)) })
+    perform(&on_frames, move |_op| async move { provider.probe().await })
 }
 
 /// Runs one piece of work with a channel of its own.

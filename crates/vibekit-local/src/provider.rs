@@ -164,6 +164,11 @@ impl Provider for LocalProvider {
         "local"
     }
 
+    async fn probe(&self) -> Result<serde_json::Value> {
+        let support = Self::probe(self).await?;
+        serde_json::to_value(support).map_err(|error| Error::new(Code::Internal, error.to_string()))
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             separate_streams: true,

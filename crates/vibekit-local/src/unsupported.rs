@@ -53,6 +53,9 @@ impl Provider for LocalProvider {
     fn name(&self) -> &'static str {
         "local"
     }
+    async fn probe(&self) -> Result<serde_json::Value> {
+        Err(refusal())
+    }
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             separate_streams: true,

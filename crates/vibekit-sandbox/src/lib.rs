@@ -23,7 +23,8 @@ pub struct OpenRequest {
 }
 
 /// What a provider can do. Declared, never discovered by failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Capabilities {
     /// Standard output and standard error arrive apart.
     pub separate_streams: bool,
@@ -50,6 +51,12 @@ pub trait Provider: Send + Sync + 'static {
     async fn create(&self, request: OpenRequest) -> Result<Arc<dyn Sandbox>>;
     /// Attaches to an existing one.
     async fn resume(&self, id: &str, request: OpenRequest) -> Result<Arc<dyn Sandbox>>;
+    /// Finds out by trying whether sandboxes can be had here and now, and what they can do: an object for humans and
+    /// programs, of the provider's own shape. Without anything to try it is the [`Capabilities`].
+    async fn probe(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(self.capabilities())
+            .map_err(|error| Error::new(Code::Internal, error.to_string()))
+    }
 }
 
 /// A place where commands run.

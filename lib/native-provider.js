@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * The embedded sandbox as a provider object: of the shape any JavaScript provider has, so that it can be used on its own, and
+ * A native provider as an object: of the shape any JavaScript provider has, so that it can be used on its own, and
  * recognised by `withSandbox()`, which then goes around this file and drives it natively.
  */
 
@@ -29,28 +29,20 @@ function nativeProviderOf(sandbox) {
   return isObject(sandbox) ? (/** @type {any} */ (sandbox)[kProvider] ?? null) : null
 }
 
-/**
- * @param {unknown} [options] `LocalOptions` of `index.d.ts`
- * @returns {LocalProvider}
- */
-function createLocalProvider(options = {}) {
-  if (!isObject(options) || Array.isArray(options)) {
-    throw revive(wrongType('options', 'an object', options, 'Leave them out for the defaults.'))
-  }
-  const made = native().provider(JSON.stringify(plain(options, 'options')), JSON.stringify(process.env))
-  if (typeof made === 'string') throw revive(JSON.parse(made))
-  return new LocalProvider(made)
-}
-
-class LocalProvider {
-  /** @param {import('./native').NativeProvider} provider */
-  constructor(provider) {
+class NativeProviderObject {
+  /** @param {string} name as in `environment.<name>` @param {unknown} options its user's */
+  constructor(name, options) {
+    if (!isObject(options) || Array.isArray(options)) {
+      throw revive(wrongType('options', 'an object', options, 'Leave them out for the defaults.'))
+    }
+    const provider = native().provider(name, JSON.stringify(plain(options, 'options')), JSON.stringify(process.env))
+    if (typeof provider === 'string') throw revive(JSON.parse(provider))
     set(this, /** @type {any} */ (kProvider), provider)
   }
 
   /**
    * @param {unknown} [envs] @param {unknown} [agentType] @param {unknown} [workingDirectory]
-   * @returns {Promise<LocalSandbox>}
+   * @returns {Promise<NativeSandboxObject>}
    */
   async create(envs, agentType, workingDirectory) {
     return open(this, {
@@ -60,14 +52,14 @@ class LocalProvider {
     })
   }
 
-  /** @param {unknown} sandboxId @returns {Promise<LocalSandbox>} */
+  /** @param {unknown} sandboxId @returns {Promise<NativeSandboxObject>} */
   async resume(sandboxId) {
     const resume = text('sandboxId', sandboxId, 'Pass the `sandboxId` of a sandbox created before.')
     return open(this, { resume, env: [], agent: '', workingDirectory: '/vibe0' })
   }
 
   /**
-   * Finds out by trying what this machine can do; rejects with `LOCAL_SANDBOX_UNSUPPORTED` where it cannot run the sandbox.
+   * Finds out by trying whether sandboxes can be had, and what they can do; rejects where there can be none.
    * @returns {Promise<Record<string, unknown>>}
    */
   async probe() {
@@ -77,14 +69,14 @@ class LocalProvider {
   }
 }
 
-/** @param {LocalProvider} provider @param {Record<string, unknown>} request */
+/** @param {NativeProviderObject} provider @param {Record<string, unknown>} request */
 async function open(provider, request) {
   const handle = /** @type {import('./native').NativeProvider} */ (nativeProviderOf(provider))
   const { id, value } = await operate((onFrames) => native().providerOpen(handle, encode(request), onFrames), nothing)
-  return new LocalSandbox(/** @type {NativeSandbox} */ (native().takeSandbox(id)), value)
+  return new NativeSandboxObject(/** @type {NativeSandbox} */ (native().takeSandbox(id)), value)
 }
 
-class LocalSandbox {
+class NativeSandboxObject {
   /** @param {NativeSandbox} sandbox @param {{ sandboxId: string, processesLost: boolean }} opened */
   constructor(sandbox, { sandboxId, processesLost }) {
     set(this, /** @type {any} */ (kSandbox), sandbox)
@@ -129,7 +121,7 @@ class Commands {
 
   /**
    * @param {unknown} command a line for the shell, or a program and its arguments
-   * @param {unknown} [given] `LocalCommandOptions` of `index.d.ts`
+   * @param {unknown} [given] `NativeCommandOptions` of `index.d.ts`
    * @returns {Promise<any>}
    */
   async run(command, given) {
@@ -213,8 +205,8 @@ class Files {
 
 // Missing in the realms some test runners make on older versions of Node.js.
 if (Symbol.asyncDispose) {
-  Object.defineProperty(LocalSandbox.prototype, Symbol.asyncDispose, {
-    value: LocalSandbox.prototype.release,
+  Object.defineProperty(NativeSandboxObject.prototype, Symbol.asyncDispose, {
+    value: NativeSandboxObject.prototype.release,
     configurable: true,
     writable: true,
   })
@@ -253,4 +245,4 @@ function listener(name, value) {
   return /** @type {(chunk: string) => void} */ (value)
 }
 
-module.exports = { createLocalProvider, nativeProviderOf }
+module.exports = { NativeProviderObject, nativeProviderOf }

@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use vibekit_core::Admitted;
+
+use crate::{Failure, HeaderMap, Reason, Request, StatusCode, Streaming, Transport, header};
+
+/// How often and when to repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// Times in all. Default 4.
+    pub attempts: u32,
+    /// Before the second time; doubled each time. Default 250 ms.
+    pub first: Duration,
+    /// At most. Also the longest `Retry-After` that is waited for; a longer one is the caller's to know. Default 20 s.
+    pub most: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { attempts: 4, first: Duration::from_millis(250), most: Duration::from_secs(20) }
+    }
+}
+
+impl Backoff {
+    /// The pause before attempt `next` (2 is the first repetition), without what the server asks for.
+    fn pause(&self, next: u32) -> Duration {
+        // Half fixed, half by chance, so that many clients that failed together do not come back together.
+        let whole = self.first.saturating_mul(1 << next.saturating_sub(2).min(16)).min(self.most);
+        whole / 2 + whole.mul_f64(chance() / 2.0)
+    }
+}
+
+/// From 0 to 1. Needs no quality, only that processes differ.
+fn chance() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    // A `RandomState` is seeded by the system.
+    (RandomState::new().hash_one(0u8) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Repeats what may be repeated: a request that never reached the other side; one that it said it did not take on
+/// (429, 503 with `Retry-After`); and, if the request is marked as repeatable, broken connections, 429, 502, 503 and 504.
+pub struct Retry<T> {
+    inner: T,
+    backoff: Backoff,
+}
+
+impl<T: Transport> Retry<T> {
+    /// Around a transport.
+    pub const fn new(inner: T, backoff: Backoff) -> Self {
+        Self { inner, backoff }
+    }
+
+    /// The pause, if this outcome is worth another attempt.
+    fn again(&self, next: u32, repeatable: bool, outcome: &Result<Streaming, Failure>) -> Option<Duration> {
+        if next > self.backoff.attempts {
+            return None;
+        }
+        let pause = self.backoff.pause(next);
+        match outcome {
+            Ok(answer) => {
+                let asked = retry_after(&answer.headers);
+                let refused = match answer.status {
+                    StatusCode::TOO_MANY_REQUESTS => repeatable || asked.is_some(),
+                    StatusCode::SERVICE_UNAVAILABLE => repeatable || asked.is_some(),
+                    StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => repeatable,
+                    _ => false,
+                };
+                let pause = asked.map_or(pause, |asked| asked.max(pause));
+                (refused && pause <= self.backoff.most).then_some(pause)
+            }
+            Err(failure) => {
+                let worth = match failure.reason {
+                    Reason::Connect => true,
+                    Reason::Broken => repeatable || failure.admitted == Admitted::No,
+                    Reason::Timeout(_) => failure.admitted == Admitted::No,
+                    Reason::Invalid | Reason::Tls | Reason::TooLarge => false,
+                };
+                worth.then_some(pause)
+            }
+        }
+    }
+}
+
+/// `Retry-After` in seconds. The form with a date is not read: it needs the other side's clock to be right.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[async_trait]
+impl<T: Transport> Transport for Retry<T> {
+    async fn send(&self, request: Request) -> Result<Streaming, Failure> {
+        let mut next = 2;
+        loop {
+            let outcome = self.inner.send(request.clone()).await;
+            match self.again(next, request.repeatable, &outcome) {
+                None => return outcome,
+                Some(pause) => tokio::time::sleep(pause).await,
+            }
+            next += 1;
+        }
+    }
+}

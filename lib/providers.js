@@ -1,0 +1,18 @@
+'use strict'
+
+/** What makes native providers, one function each, named as upstream's packages name theirs. */
+
+const { NativeProviderObject } = require('./native-provider')
+
+/** The embedded sandbox. */
+class LocalProvider extends NativeProviderObject {
+  /** @param {unknown} options `LocalOptions` of `index.d.ts` */
+  constructor(options) {
+    super('local', options)
+  }
+}
+
+/** @param {unknown} [options] `LocalOptions` of `index.d.ts` */
+const createLocalProvider = (options = {}) => new LocalProvider(options)
+
+module.exports = { createLocalProvider }
