@@ -272,6 +272,8 @@ export interface Ending {
   stopped?: { processes: number; names: string[]; sessionReset: boolean }
   /** True when a memory limit ended it. */
   outOfMemory?: boolean
+  /** True when the connection to a remote sandbox broke while it ran: what it wrote meanwhile is missing. */
+  outputGap?: boolean
   /** Bytes of standard output beyond `maxOutputBytes`. */
   stdoutDropped?: number
   /** Bytes of standard error beyond `maxOutputBytes`. */
@@ -516,6 +518,11 @@ export type ErrorCode =
   | 'STATE_VERSION'
   | 'STATE_CORRUPT'
   | 'DISK_FULL'
+  | 'AUTHENTICATION_FAILED'
+  | 'PERMISSION_DENIED'
+  | 'RATE_LIMITED'
+  | 'CONCURRENCY_LIMIT'
+  | 'TEMPLATE_NOT_FOUND'
   | 'PROVIDER_FAILED'
   | 'LISTENER_FAILED'
   | 'NATIVE_ADDON_UNAVAILABLE'

@@ -104,6 +104,9 @@ pub struct Exit {
     /// True when a memory limit ended it.
     #[serde(default)]
     pub out_of_memory: bool,
+    /// True when the connection to a remote sandbox broke while it ran, and what it wrote meanwhile is missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub output_gap: bool,
     /// CPU time of the main process and its waited-for children, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_us: Option<u64>,

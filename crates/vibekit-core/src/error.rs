@@ -60,6 +60,16 @@ pub enum Code {
     StateCorrupt,
     /// No space left.
     DiskFull,
+    /// A service refused the credential.
+    AuthenticationFailed,
+    /// A service knows the credential and does not allow this with it.
+    PermissionDenied,
+    /// A service asks to come back later; `details.retryAfterMs` says when, if it told.
+    RateLimited,
+    /// The account has as many sandboxes as it may have at once.
+    ConcurrencyLimit,
+    /// A service has no template (image, snapshot) of that name.
+    TemplateNotFound,
     /// The provider (a JavaScript object or a service) failed.
     ProviderFailed,
     /// A defect of this library.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use vibekit_core::protocol::Report;
-use vibekit_sandbox::{Code, Command, Error, Result, Sandbox, Stream};
+use vibekit_sandbox::{Code, Command, Error, Exit, Process, Result, Sandbox, Stream};
 
 use crate::keep::Keep;
 
@@ -52,12 +52,34 @@ where
         return Err(Error::new(Code::Aborted, "The command was stopped before it started."));
     }
     let mut process = job.sandbox.spawn(job.command).await?;
-    let control = process.control();
     let (mut stdout, mut stderr) = (Keep::new(job.keep), Keep::new(job.keep));
+    let followed = follow(&mut *process, job.feed, &mut stop, &mut stdout, &mut stderr, &mut deliver).await;
+    let (stdout, stdout_dropped) = stdout.finish();
+    let (stderr, stderr_dropped) = stderr.finish();
+    match followed {
+        Ok(exit) => Ok(Report { exit, stdout, stderr, stdout_dropped, stderr_dropped, json: None }),
+        // What came before it broke is all that there will ever be.
+        Err(error) => Err(error.with("stdout", stdout).with("stderr", stderr)),
+    }
+}
+
+async fn follow<D, W>(
+    process: &mut dyn Process,
+    feed: Option<mpsc::UnboundedReceiver<Option<Bytes>>>,
+    stop: &mut watch::Receiver<bool>,
+    stdout: &mut Keep,
+    stderr: &mut Keep,
+    deliver: &mut D,
+) -> Result<Exit>
+where
+    D: FnMut(Stream, Bytes) -> W + Send,
+    W: Future<Output = bool> + Send,
+{
+    let control = process.control();
     let mut stopping: Option<Pending<Result<()>>> = None;
     let mut stop_asked = false;
     let mut feeding: Option<Pending<()>> =
-        job.feed.map(|feed| Box::pin(crate::solo::pump(control.clone(), feed)) as Pending<()>);
+        feed.map(|feed| Box::pin(crate::solo::pump(control.clone(), feed)) as Pending<()>);
 
     loop {
         tokio::select! {
@@ -91,10 +113,7 @@ where
     if let Some(stopping) = stopping {
         stopping.await?;
     }
-    let exit = process.exit().await?;
-    let (stdout, stdout_dropped) = stdout.finish();
-    let (stderr, stderr_dropped) = stderr.finish();
-    Ok(Report { exit, stdout, stderr, stdout_dropped, stderr_dropped, json: None })
+    process.exit().await
 }
 
 async fn put_files(sandbox: &dyn Sandbox, files: Vec<(String, Vec<u8>)>) -> Result<()> {

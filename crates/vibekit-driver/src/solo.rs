@@ -218,13 +218,14 @@ fn command(request: RunRequest) -> Result<Command> {
 /// The result as JavaScript sees it: upstream's three fields, and ours only where they say something.
 fn result_value(report: Report) -> Value {
     let Report { exit, stdout, stderr, stdout_dropped, stderr_dropped, json: _ } = report;
-    let Exit { code, signal, timed_out, stopped, out_of_memory, cpu_us: _, max_rss: _ } = exit;
+    let Exit { code, signal, timed_out, stopped, out_of_memory, output_gap, cpu_us: _, max_rss: _ } = exit;
     let mut value = json!({ "exitCode": code, "stdout": stdout, "stderr": stderr });
     let extras = [
         signal.map(|signal| ("signal", json!(signal))),
         timed_out.then(|| ("timedOut", json!(true))),
         stopped.map(|stopped| ("stopped", json!(stopped))),
         out_of_memory.then(|| ("outOfMemory", json!(true))),
+        output_gap.then(|| ("outputGap", json!(true))),
         (stdout_dropped > 0).then(|| ("stdoutDropped", json!(stdout_dropped))),
         (stderr_dropped > 0).then(|| ("stderrDropped", json!(stderr_dropped))),
     ];

@@ -126,6 +126,15 @@ async fn a_panic_in_the_provider_is_a_failure_with_its_text() {
 }
 
 #[tokio::test]
+async fn what_came_before_a_break_is_in_the_error() {
+    let provider = Scripted::new(Script::Broken("partial\n"));
+    let heard = run(&driver(&provider), shell("x")).await;
+    let Heard::Settled(Err(error)) = heard.last() else { panic!("{:?}", heard.last()) };
+    assert_eq!(error.code, Code::ProviderFailed);
+    assert_eq!(error.details.get("stdout"), Some(&json!("partial\n")));
+}
+
+#[tokio::test]
 async fn a_failed_start_names_the_reason() {
     let provider = Scripted::new(Script::NotFound);
     let driver = driver(&provider);

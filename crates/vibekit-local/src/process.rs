@@ -360,6 +360,7 @@ impl Process for LocalProcess {
             }),
             out_of_memory: ended.signal == libc::SIGKILL
                 && self.shared.session.plan.memory_kills() > self.memory_kills,
+            output_gap: false,
             cpu_us: Some(ended.cpu_us),
             max_rss: Some(ended.max_rss),
         })

@@ -1024,6 +1024,9 @@ fn fields(report: Report) -> Map<String, Value> {
     if exit.out_of_memory {
         set("outOfMemory", true.into());
     }
+    if exit.output_gap {
+        set("outputGap", true.into());
+    }
     if let Some(stopped) = exit.stopped {
         set("stopped", serde_json::to_value(stopped).unwrap_or_default());
     }

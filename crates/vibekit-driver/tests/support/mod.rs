@@ -36,6 +36,8 @@ pub(crate) fn call(value: Value) -> Call {
 #[derive(Clone)]
 pub(crate) enum Script {
     Output(Vec<(Stream, &'static str)>),
+    /// This much, then the connection breaks.
+    Broken(&'static str),
     UntilStopped,
     Endless,
     Panic,
@@ -174,6 +176,13 @@ impl Process for Running {
                 self.at += 1;
                 tokio::task::yield_now().await;
                 Ok(chunk)
+            }
+            Script::Broken(text) => {
+                self.at += 1;
+                match self.at {
+                    1 => Ok(Some((Stream::Stdout, Bytes::from_static(text.as_bytes())))),
+                    _ => Err(Error::new(Code::ProviderFailed, "scripted break")),
+                }
             }
             Script::Endless => tokio::select! {
                 biased;
