@@ -39,7 +39,7 @@ pub struct Command {
     pub stdin: Stdin,
     /// Environment on top of the sandbox's own, in order; the last of two equal names wins. May hold secrets.
     pub env: Vec<(String, String)>,
-    /// Working directory inside the sandbox; `None` is the session's own.
+    /// Working directory inside the sandbox, absolute or relative to the session's own, which `None` is.
     pub cwd: Option<String>,
     /// Milliseconds of running (not paused) time after which the whole tree is stopped. `None`: no limit.
     pub timeout_ms: Option<u64>,

@@ -12,7 +12,7 @@ use vibekit_sandbox::{Capabilities, Error, OpenRequest, Provider, Result, Sandbo
 use crate::identity::Caller;
 use crate::plan::Plan;
 use crate::refusal::Support;
-use crate::sandbox::{LocalSandbox, blocking};
+use crate::sandbox::{LocalSandbox, blocking, check_env};
 use crate::session::Session;
 use crate::state::{Held, State, check_id};
 use crate::toolchain::Toolchains;
@@ -150,12 +150,36 @@ where
 {
     let (sender, receiver) = oneshot::channel();
     tokio::spawn(async move {
-        if let Err(Ok(session)) = sender.send(work.await) {
-            let session: Arc<Session> = session;
-            let _ = if fresh { session.kill().await } else { session.release().await };
-        }
+        let made = work.await.map(|session| Untaken { session: Some(session), fresh });
+        // What is not received is dropped, here or in the channel, and undone by that.
+        let _ = sender.send(made);
     });
-    receiver.await.unwrap_or_else(|_| Err(Error::new(Code::Internal, "Opening the sandbox panicked")))
+    let made =
+        receiver.await.unwrap_or_else(|_| Err(Error::new(Code::Internal, "Opening the sandbox panicked")))?;
+    made.take()
+}
+
+/// A session on its way to whoever asked for it.
+struct Untaken {
+    session: Option<Arc<Session>>,
+    fresh: bool,
+}
+
+impl Untaken {
+    fn take(mut self) -> Result<Arc<Session>> {
+        self.session.take().ok_or_else(|| Error::new(Code::Internal, "The sandbox was taken twice"))
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        let fresh = self.fresh;
+        runtime.spawn(async move { if fresh { session.kill().await } else { session.release().await } });
+    }
 }
 
 #[async_trait]
@@ -170,14 +194,7 @@ impl Provider for LocalProvider {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            separate_streams: true,
-            stdin: true,
-            pause: true,
-            resume: true,
-            files: true,
-            host: true,
-        }
+        Capabilities::ALL
     }
 
     async fn create(&self, request: OpenRequest) -> Result<Arc<dyn Sandbox>> {
@@ -196,6 +213,7 @@ impl LocalProvider {
     /// As there.
     pub async fn create_local(&self, request: OpenRequest) -> Result<Arc<LocalSandbox>> {
         let working_directory = Self::working_directory(&request)?;
+        check_env(&request.env)?;
         workspace::check(&self.options, &self.root, self.host.home.as_deref())?;
         let (state, tools) = (self.state().await?, self.tools().await?);
         let (caller, options) = (self.caller, self.options.clone());
@@ -220,6 +238,7 @@ impl LocalProvider {
     /// As there.
     pub async fn resume_local(&self, id: &str, request: OpenRequest) -> Result<Arc<LocalSandbox>> {
         check_id(id)?;
+        check_env(&request.env)?;
         let (state, tools) = (self.state().await?, self.tools().await?);
         let (caller, id) = (self.caller, id.to_owned());
         let given = self.options.clone();

@@ -49,7 +49,7 @@ impl LocalSandbox {
 
     /// Environment of a command: what every command needs, then the attachment's, then the command's own. Nothing of
     /// the host's.
-    fn environment(&self, session: &Session, command: &Command) -> Vec<(String, String)> {
+    fn environment(&self, session: &Session, command: &Command, cwd: &str) -> Vec<(String, String)> {
         let base = [
             ("HOME", view::HOME),
             ("USER", "user"),
@@ -59,7 +59,7 @@ impl LocalSandbox {
             ("TMPDIR", "/tmp"),
             ("LANG", "C.UTF-8"),
             ("TERM", "dumb"),
-            ("PWD", command.cwd.as_deref().unwrap_or(&session.meta.working_directory)),
+            ("PWD", cwd),
         ];
         let mut all: Vec<(String, String)> =
             base.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -104,21 +104,16 @@ impl LocalSandbox {
     }
 }
 
-fn check(command: &Command) -> Result<()> {
-    let nul = |field: &str, text: &str| {
-        if text.contains('\0') {
-            return Err(Error::invalid(field, "holds a NUL character", "No program can be given one."));
-        }
-        Ok(())
-    };
-    match &command.program {
-        Program::Shell(line) => nul("command", line)?,
-        Program::Exec { program, args } => {
-            nul("program", program)?;
-            args.iter().try_for_each(|arg| nul("args", arg))?;
-        }
+fn nul(field: &str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::invalid(field, "holds a NUL character", "No program can be given one."));
     }
-    for (name, value) in &command.env {
+    Ok(())
+}
+
+/// Whether programs can be given these variables.
+pub(crate) fn check_env(env: &[(String, String)]) -> Result<()> {
+    for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) {
             return Err(Error::invalid(
                 "env",
@@ -129,6 +124,18 @@ fn check(command: &Command) -> Result<()> {
         // The name only: values are secrets.
         nul(&format!("env.{name}"), value)?;
     }
+    Ok(())
+}
+
+fn check(command: &Command) -> Result<()> {
+    match &command.program {
+        Program::Shell(line) => nul("command", line)?,
+        Program::Exec { program, args } => {
+            nul("program", program)?;
+            args.iter().try_for_each(|arg| nul("args", arg))?;
+        }
+    }
+    check_env(&command.env)?;
     match &command.cwd {
         Some(cwd) => nul("cwd", cwd),
         None => Ok(()),
@@ -157,7 +164,13 @@ impl Sandbox for LocalSandbox {
                 Error::new(Code::SandboxPaused, "The sandbox is paused").with_hint("Resume it first.")
             );
         }
-        let env = self.environment(&session, &command);
+        let usual = &session.meta.working_directory;
+        let cwd = match &command.cwd {
+            Some(cwd) if cwd.starts_with('/') => cwd.clone(),
+            Some(cwd) => format!("{usual}/{cwd}"),
+            None => usual.clone(),
+        };
+        let env = self.environment(&session, &command, &cwd);
         let (program, argv) = match command.program {
             Program::Shell(line) => ("/bin/sh".to_owned(), vec!["sh".to_owned(), "-c".to_owned(), line]),
             Program::Exec { program, args } => {
@@ -169,7 +182,7 @@ impl Sandbox for LocalSandbox {
             program,
             argv,
             env,
-            cwd: command.cwd.unwrap_or_else(|| session.meta.working_directory.clone()),
+            cwd,
             stdin: command.stdin,
             timeout_ms: command.timeout_ms,
             background: command.background,

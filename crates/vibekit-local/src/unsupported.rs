@@ -57,14 +57,7 @@ impl Provider for LocalProvider {
         Err(refusal())
     }
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            separate_streams: true,
-            stdin: true,
-            pause: true,
-            resume: true,
-            files: true,
-            host: true,
-        }
+        Capabilities::ALL
     }
     async fn create(&self, _: OpenRequest) -> Result<Arc<dyn Sandbox>> {
         Err(refusal())

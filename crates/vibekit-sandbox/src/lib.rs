@@ -4,6 +4,9 @@
 //! the docs say so; back-pressure is the pull of [`Process::next`]: a provider reads no more than a bounded amount
 //! ahead of it. Retry, limits on waiting and redaction are layers around a provider, never inside one.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +31,16 @@ pub struct OpenRequest {
 pub struct Capabilities {
     /// Standard output and standard error arrive apart.
     pub separate_streams: bool,
+    /// Output arrives byte for byte: NUL, invalid UTF-8 and a missing last line feed included.
+    pub exact_output: bool,
     /// Commands may have standard input.
     pub stdin: bool,
+    /// [`Control::signal`] reaches the main process.
+    pub signals: bool,
+    /// [`Control::stop`] and time limits end a command with all its descendants.
+    pub stop: bool,
+    /// Commands may outlive the call that started them.
+    pub background: bool,
     /// `pause` and `resume` freeze processes.
     pub pause: bool,
     /// A session can be resumed by another process.
@@ -38,6 +49,22 @@ pub struct Capabilities {
     pub files: bool,
     /// A port can be reached from outside.
     pub host: bool,
+}
+
+impl Capabilities {
+    /// Everything there is; a provider takes away what it has not.
+    pub const ALL: Self = Self {
+        separate_streams: true,
+        exact_output: true,
+        stdin: true,
+        signals: true,
+        stop: true,
+        background: true,
+        pause: true,
+        resume: true,
+        files: true,
+        host: true,
+    };
 }
 
 /// Opens sandboxes.

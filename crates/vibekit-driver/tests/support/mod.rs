@@ -77,14 +77,7 @@ impl Provider for Scripted {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            separate_streams: true,
-            stdin: false,
-            pause: true,
-            resume: true,
-            files: false,
-            host: true,
-        }
+        Capabilities { stdin: false, files: false, ..Capabilities::ALL }
     }
 
     async fn create(&self, _request: OpenRequest) -> Result<Arc<dyn Sandbox>> {
