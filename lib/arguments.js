@@ -205,7 +205,11 @@ function plain(value, field, above = []) {
  * @param {unknown} request
  * @returns {string}
  */
-const encode = (request) => JSON.stringify(request, wellFormed)
+function encode(request) {
+  const json = JSON.stringify(request)
+  // A lone half is the only thing JSON escapes this way, save for text that looks like it.
+  return json.includes('\\ud') ? JSON.stringify(request, wellFormed) : json
+}
 
 /** @param {string} _key @param {unknown} value */
 const wellFormed = (_key, value) => (typeof value === 'string' && !value.isWellFormed() ? value.toWellFormed() : value)

@@ -8,28 +8,85 @@
  */
 
 // The real ones, also where a test replaced the global ones.
-const { setTimeout, clearTimeout } = require('node:timers')
-const { conclude, STDOUT, STDERR, UPDATE, ERROR, EVENT } = require('./operation')
+const { setTimeout, clearTimeout, setImmediate } = require('node:timers')
+const { conclude } = require('./operation')
 const { encode, isObject } = require('./arguments')
 const { messageOf } = require('./errors')
+const { Messages } = require('./messages')
+const { PackedReader, JSON_ACTION, EMIT, RUN, ANSWER, FLUSH } = require('./packed')
 
-const KINDS = { stdout: STDOUT, stderr: STDERR, update: UPDATE, error: ERROR, event: EVENT }
+/** What Node.js can wait for; it fires longer timers at once. */
+const LONGEST_WAIT = 2 ** 31 - 1
 
 /**
  * @typedef {import('./native').Failure} Failure
  * @typedef {import('./operation').Deliver} Deliver
  * @typedef {import('./operation').Outcome} Outcome
  *
- * @typedef {object} Call one public call in flight
- * @property {Record<string, unknown>} request
- * @property {import('./arguments').Extras} extras
- * @property {Deliver} deliver
- * @property {(outcome: Outcome) => void} settle
- * @property {unknown} [result] what the provider answered, untouched
- * @property {{ thrown: unknown }} [listener] the first thing a listener threw where that fails the call
- *
  * @typedef {{ action: string, [key: string]: any }} Action `protocol.rs`, `Action`
  */
+
+/** One public call in flight. */
+class Call {
+  /**
+   * @param {number} op
+   * @param {import('./arguments').Parsed} parsed
+   * @param {Deliver} deliver
+   * @param {(outcome: Outcome) => void} resolve
+   */
+  constructor(op, { request, extras }, deliver, resolve) {
+    this.op = op
+    this.request = request
+    this.extras = extras
+    this.deliver = deliver
+    this.resolve = resolve
+    /** What the provider answered, untouched. @type {unknown} */
+    this.result = undefined
+    /** The run whose output is delivered. @type {Output | undefined} */
+    this.output = undefined
+    /** The first thing a listener threw where that fails the call. @type {{ thrown: unknown } | undefined} */
+    this.listener = undefined
+    /** @type {(() => void) | undefined} */
+    this.onAbort = undefined
+    this.settled = false
+  }
+}
+
+/** The output of one run. */
+class Output {
+  /** @param {import('./native')} native @param {Call} call @param {number[]} channels */
+  constructor(native, call, channels) {
+    this.native = native
+    this.call = call
+    this.channels = channels
+    this.over = false
+    /** @type {Messages | undefined} */
+    this.stdout = undefined
+    /** @type {Messages | undefined} */
+    this.stderr = undefined
+  }
+
+  /**
+   * One chunk, delivered before the provider goes on.
+   * @param {'stdout' | 'stderr'} stream @param {unknown} chunk
+   */
+  chunk(stream, chunk) {
+    if (typeof chunk !== 'string') throw new TypeError('chunk.replace is not a function: onStdout and onStderr take strings')
+    const { call, channels } = this
+    if (this.over || call.settled) return
+    const messages = (this[stream] ??= new Messages(this.native)).push(chunk)
+    if (messages === undefined) return
+    for (const message of messages) {
+      for (const channel of channels) {
+        try {
+          call.deliver(channel, message)
+        } catch {
+          // Upstream drops what a listener throws here; the messages behind this one still come.
+        }
+      }
+    }
+  }
+}
 
 class ProviderDriver {
   /**
@@ -45,19 +102,22 @@ class ProviderDriver {
     this.provider = provider
     this.secrets = secrets
     this.onSession = onSession
+    this.lastOp = 0
     /** Calls in flight by operation. @type {Map<number, Call>} */
     this.calls = new Map()
     /** Sandboxes by the ticket that opened them. @type {Map<number, any>} */
     this.sandboxes = new Map()
-    /** Runs that wait for the provider: operation by ticket. @type {Map<number, number>} */
-    this.runs = new Map()
-    /** @type {Map<number, NodeJS.Timeout>} */
-    this.timers = new Map()
     /** What the provider rejected with, by number, while a call may still want it as its cause. @type {unknown[]} */
     this.rejections = []
-    /** Actions not carried out yet: a listener may make a call, and its actions come after those before. @type {Action[]} */
+    /** Actions not carried out yet: a listener may make a call, and its actions come after those before. @type {string[]} */
     this.queue = []
     this.busy = false
+    /** Whether the machine has timers: a number as in `Packed`. */
+    this.waits = 0
+    /** They are looked at in this turn of the event loop. */
+    this.looking = false
+    /** @type {NodeJS.Timeout | undefined} */
+    this.timer = undefined
   }
 
   /**
@@ -66,54 +126,97 @@ class ProviderDriver {
    * @param {Deliver} deliver
    * @returns {Promise<any>}
    */
-  async call({ request, extras }, deliver) {
+  async call(parsed, deliver) {
+    return conclude(await this.start(parsed, deliver), parsed.extras.signal)
+  }
+
+  /**
+   * Makes one public call and says how it ended; what it made of that is the caller's.
+   * @param {import('./arguments').Parsed} parsed
+   * @param {Deliver} deliver
+   * @returns {Promise<Outcome>}
+   */
+  start(parsed, deliver) {
+    const { request, extras } = parsed
     const { signal } = extras
     signal?.throwIfAborted()
-    const op = this.native.nextOp()
-    const onAbort = () => this.feed({ input: 'cancel', op })
-    signal?.addEventListener('abort', onAbort, { once: true })
-    /** @type {Call} */
-    let call
-    const outcome = await new Promise((/** @type {(outcome: Outcome) => void} */ settle) => {
-      call = { request, extras, deliver, settle }
+    const op = ++this.lastOp
+    return new Promise((resolve) => {
+      const call = new Call(op, parsed, deliver, resolve)
+      if (signal) {
+        call.onAbort = () => this.feed({ input: 'cancel', op })
+        signal.addEventListener('abort', call.onAbort, { once: true })
+      }
       this.calls.set(op, call)
-      this.feed({ input: 'call', op, ...request })
+      if (isPlain(request)) {
+        const { command, timeoutMs, background } = /** @type {{ command: string, timeoutMs?: number, background: boolean }} */ (request)
+        this.take(this.native.execute(this.machine, op, command, timeoutMs, background))
+      } else this.feed({ input: 'call', op, ...request })
     })
-    signal?.removeEventListener('abort', onAbort)
-    try {
-      return conclude(outcome, signal, (failure) => this.original(failure))
-    } finally {
-      if (this.calls.size === 0) this.rejections = []
-    }
   }
 
   /** @param {Record<string, unknown>} input `protocol.rs`, `Input` */
   feed(input) {
-    this.queue.push(...JSON.parse(this.native.feed(this.machine, Date.now(), encode(input))))
-    if (this.busy) return
+    this.take(this.native.feed(this.machine, encode(input)))
+  }
+
+  /**
+   * Carries out actions, after those that are being carried out already.
+   * @param {import('./native').Packed} packed
+   */
+  take(packed) {
+    if (this.busy) {
+      this.queue.push(packed)
+      return
+    }
     this.busy = true
     try {
-      for (let action = this.queue.shift(); action; action = this.queue.shift()) this.carryOut(action)
+      for (let next = /** @type {string | undefined} */ (packed); next !== undefined; next = this.queue.shift()) {
+        this.carryOut(new PackedReader(next))
+      }
     } finally {
       this.busy = false
+    }
+    if (this.waits === 0) this.rest()
+    else if (!this.looking && (this.waits === 2 || this.timer === undefined)) this.look()
+  }
+
+  /** @param {PackedReader} actions */
+  carryOut(actions) {
+    this.waits = actions.number()
+    while (actions.more) {
+      const kind = actions.number()
+      switch (kind) {
+        case EMIT:
+          this.emit(actions.number(), actions.number(), actions.text())
+          break
+        case RUN:
+          this.run(actions)
+          break
+        case ANSWER:
+          this.answer(actions)
+          break
+        case FLUSH:
+          this.flush(actions.number())
+          break
+        case JSON_ACTION:
+          this.act(JSON.parse(actions.text()))
+          break
+        default:
+          throw new Error(`The machine asked for action ${kind}, which this driver does not know`)
+      }
     }
   }
 
   /** @param {Action} action */
-  carryOut(action) {
+  act(action) {
     switch (action.action) {
-      case 'emit':
-        return this.emit(action)
-      case 'run':
-        return void this.run(action)
       case 'open':
         return void this.open(action)
       case 'settle':
         return this.settle(action)
       case 'session':
         return this.onSession(action.id)
-      case 'stop':
-        return this.stop(action)
       case 'close':
         return void this.request(action, async (instance) => {
           await instance.kill()
@@ -139,12 +242,6 @@ class ProviderDriver {
       case 'release':
         this.sandboxes.delete(action.sandbox)
         return
-      case 'arm':
-        return this.arm(action)
-      case 'disarm':
-        clearTimeout(this.timers.get(action.timer))
-        this.timers.delete(action.timer)
-        return
       case 'remember':
         // JavaScript providers have no place for a record.
         return
@@ -153,16 +250,57 @@ class ProviderDriver {
     }
   }
 
-  /** @param {Action} action */
-  emit({ op, channel, text }) {
+  /**
+   * Looks at the machine's timers once this turn of the event loop is over: what begins and ends within a turn, as with
+   * a provider that answers at once, needs none of Node.js.
+   */
+  look() {
+    this.looking = true
+    setImmediate(() => {
+      this.looking = false
+      this.wait()
+    })
+  }
+
+  /** One timer of Node.js, for whichever of the machine's is due first. */
+  wait() {
+    const due = this.native.dueInMs(this.machine)
+    this.rest()
+    if (due === null) return
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      this.take(this.native.expire(this.machine))
+    }, Math.min(due, LONGEST_WAIT))
+  }
+
+  rest() {
+    if (this.timer === undefined) return
+    clearTimeout(this.timer)
+    this.timer = undefined
+  }
+
+  /**
+   * A message of the machine's own, or text that was held. What a listener throws here fails the call (contract of upstream).
+   * @param {number} op @param {number} channel @param {string} text
+   */
+  emit(op, channel, text) {
     const call = this.calls.get(op)
     if (!call || call.listener) return
     try {
-      call.deliver(KINDS[/** @type {keyof KINDS} */ (channel)], text)
+      call.deliver(channel, text)
     } catch (thrown) {
-      // Outside of a chunk's delivery a listener that throws fails the call (contract of upstream).
       call.listener = { thrown }
       queueMicrotask(() => this.feed({ input: 'cancel', op }))
+    }
+  }
+
+  /** @param {number} op */
+  flush(op) {
+    const output = this.calls.get(op)?.output
+    if (!output) return
+    for (const messages of [output.stdout, output.stderr]) {
+      const rest = messages?.finish()
+      if (rest !== undefined) for (const channel of output.channels) this.emit(op, channel, rest)
     }
   }
 
@@ -193,69 +331,38 @@ class ProviderDriver {
     return { ...Object.fromEntries(own), ...this.secrets }
   }
 
-  /** @param {Action} action */
-  async run({ op, ticket, sandbox, command, stream }) {
+  /**
+   * There is no way to stop a command of such a provider. The machine does not wait for one it has given up, and ignores
+   * what it still answers.
+   * @param {PackedReader} action
+   */
+  async run(action) {
+    const op = action.number()
+    const ticket = action.number()
+    const instance = this.sandboxes.get(action.number())
+    const timeoutMs = action.number()
+    const background = action.number() === 1
     const call = this.calls.get(op)
-    this.runs.set(ticket, op)
+    const channels = []
+    for (let left = action.number(); left > 0; left--) channels.push(action.number())
+    const line = action.text()
+    const output = call && channels.length > 0 ? (call.output = new Output(this.native, call, channels)) : undefined
     /** @type {unknown} */
-    let result
+    let answer
+    /** @type {string | undefined} */
+    let json
     try {
-      const instance = this.sandboxes.get(sandbox)
-      const answer = await instance.commands.run(command.program.shell, this.options(ticket, command, stream, call))
-      if (call && stream) call.result = answer
-      result = { Ok: { exit: { code: exitCodeOf(answer) }, json: stream ? (JSON.stringify(answer) ?? null) : null } }
-    } catch (thrown) {
-      result = { Err: this.failure(thrown) }
-    }
-    // A run that was stopped has been answered for already.
-    if (this.runs.delete(ticket)) this.feed({ input: 'ran', op, ticket, result })
-  }
-
-  /**
-   * The options of one run: exactly the keys upstream passes, in its order.
-   * @param {number} ticket @param {Action['command']} command @param {boolean} stream @param {Call} [call]
-   */
-  options(ticket, command, stream, call) {
-    const timeoutMs = command.timeoutMs ?? 0
-    const { background } = command
-    if (!stream) return { timeoutMs, background }
-    const wanted = call?.extras.timeoutMs
-    return {
-      timeoutMs: wanted === undefined ? timeoutMs : wanted,
-      background,
-      onStdout: (/** @type {unknown} */ chunk) => this.chunk(ticket, 0, chunk, call),
-      onStderr: (/** @type {unknown} */ chunk) => this.chunk(ticket, 1, chunk, call),
-    }
-  }
-
-  /**
-   * One chunk of output, delivered before the provider goes on.
-   * @param {number} ticket @param {0 | 1} stream @param {unknown} chunk @param {Call} [call]
-   */
-  chunk(ticket, stream, chunk, call) {
-    if (typeof chunk !== 'string') throw new TypeError('chunk.replace is not a function: onStdout and onStderr take strings')
-    const deliveries = this.native.output(this.machine, Date.now(), ticket, stream, chunk)
-    if (!deliveries || !call) return
-    for (let at = 0; at < deliveries.length; at += 2) {
-      try {
-        call.deliver(/** @type {number} */ (deliveries[at]), /** @type {string} */ (deliveries[at + 1]))
-      } catch {
-        // Upstream drops what a listener throws here; the messages behind this one still come.
+      answer = await instance.commands.run(line, optionsOf(timeoutMs, background, output))
+      if (output) {
+        output.call.result = answer
+        json = JSON.stringify(answer)
       }
+    } catch (thrown) {
+      if (output) output.over = true
+      return this.feed({ input: 'ran', op, ticket, result: { Err: this.failure(thrown) } })
     }
-  }
-
-  /**
-   * There is no way to stop a command of such a provider. Waiting for it would make the caller hang, so its run counts as
-   * over; what it still answers is ignored.
-   * @param {Action} action
-   */
-  stop({ ticket }) {
-    const op = this.runs.get(ticket)
-    if (op === undefined) return
-    this.runs.delete(ticket)
-    const message = 'The call was given up; this provider cannot stop a command, so it may still be running.'
-    this.feed({ input: 'ran', op, ticket, result: { Err: { code: 'ABORTED', message, retryable: false } } })
+    if (output) output.over = true
+    this.take(this.native.ran(this.machine, op, ticket, exitCodeOf(answer), json))
   }
 
   /**
@@ -275,30 +382,31 @@ class ProviderDriver {
   }
 
   /** @param {Action} action */
-  arm({ timer, afterMs }) {
-    clearTimeout(this.timers.get(timer))
-    const fire = () => {
-      this.timers.delete(timer)
-      this.feed({ input: 'timer', timer })
-    }
-    // Node.js fires longer ones at once.
-    this.timers.set(timer, setTimeout(fire, Math.min(afterMs, 2 ** 31 - 1)))
-  }
-
-  /** @param {Action} action */
   settle({ op, result }) {
     const call = this.calls.get(op)
     if (!call) return
-    this.calls.delete(op)
-    if (call.listener) return call.settle({ failure: this.listenerFailure(call, call.listener.thrown) })
-    if ('Err' in result) return call.settle({ failure: unmarked(result.Err) })
-    const value = result.Ok
-    if (isObject(value) && value.spread === true) {
-      const { spread, sandboxId, ...more } = value
-      call.settle({ value: { sandboxId: sandboxId ?? undefined, ...more, ...(/** @type {object} */ (call.result)) } })
-    } else {
-      call.settle({ value: call.request.call === 'getHost' ? call.result : value })
-    }
+    if ('Err' in result) this.conclude(call, { failure: unmarked(result.Err) })
+    else this.conclude(call, { value: call.request.call === 'getHost' ? call.result : result.Ok })
+  }
+
+  /** @param {PackedReader} action */
+  answer(action) {
+    const call = this.calls.get(action.number())
+    const named = action.number() === 1
+    const id = action.text()
+    if (call) this.conclude(call, { value: { sandboxId: named ? id : undefined, ...(/** @type {object} */ (call.result)) } })
+  }
+
+  /** @param {Call} call @param {Outcome} outcome */
+  conclude(call, outcome) {
+    const { extras, listener, onAbort } = call
+    this.calls.delete(call.op)
+    call.settled = true
+    if (onAbort) extras.signal?.removeEventListener('abort', onAbort)
+    const ended = listener ? { failure: this.listenerFailure(call, listener.thrown) } : outcome
+    if ('failure' in ended) ended.original = originalOf(this.rejections)
+    if (this.calls.size === 0 && this.rejections.length > 0) this.rejections = []
+    call.resolve(ended)
   }
 
   /**
@@ -314,12 +422,6 @@ class ProviderDriver {
       for (const stream of ['stdout', 'stderr']) if (typeof thrown[stream] === 'string') details[stream] = thrown[stream]
     }
     return { code: 'PROVIDER_FAILED', message: messageOf(thrown), retryable: false, details }
-  }
-
-  /** What user code threw, if a failure stands for it. @param {Failure} failure */
-  original({ details }) {
-    const number = details?.rejection
-    return typeof number === 'number' ? { value: this.rejections[number] } : undefined
   }
 
   /**
@@ -340,6 +442,36 @@ class ProviderDriver {
 function unmarked(failure) {
   for (let outer = failure; outer.cause; outer = outer.cause) delete outer.details?.rejection
   return failure
+}
+
+/**
+ * Finds what user code threw, for failures that stand for it.
+ * @param {unknown[]} rejections
+ * @returns {(failure: Failure) => { value: unknown } | undefined}
+ */
+const originalOf = (rejections) => ({ details }) => {
+  const number = details?.rejection
+  return typeof number === 'number' ? { value: rejections[number] } : undefined
+}
+
+/**
+ * The options of one run: exactly the keys upstream passes, in its order.
+ * @param {number} timeoutMs @param {boolean} background @param {Output} [output]
+ */
+function optionsOf(timeoutMs, background, output) {
+  if (!output) return { timeoutMs, background }
+  const wanted = output.call.extras.timeoutMs
+  return {
+    timeoutMs: wanted === undefined ? timeoutMs : wanted,
+    background,
+    onStdout: (/** @type {unknown} */ chunk) => output.chunk('stdout', chunk),
+    onStderr: (/** @type {unknown} */ chunk) => output.chunk('stderr', chunk),
+  }
+}
+
+/** Whether a request is a command with nothing but what `native.execute` takes. @param {Record<string, any>} request */
+function isPlain({ call, branch, env, stdin, maxOutputBytes }) {
+  return call === 'executeCommand' && branch === undefined && env === undefined && stdin === undefined && maxOutputBytes === undefined
 }
 
 /** Reads the id; throws the TypeError of a sandbox that is none. @param {any} instance @returns {string | null} */

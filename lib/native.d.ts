@@ -57,15 +57,51 @@ export function start(machine: Machine, call: string, onFrames: OnFrames): numbe
 /** Native driver: the caller no longer wants the result. */
 export function cancel(machine: Machine, op: number): void
 
-/** JavaScript driver: feeds one input (JSON, protocol.rs `Input`), gives the actions it caused (JSON array of `Action`). */
-export function feed(machine: Machine, now: number, input: string): string
+// ---- the session machine, stepped by the shim (JavaScript providers) -------------------------------------------------
+
 /**
- * JavaScript driver: one chunk of a run's output. Gives deliveries as a flat array `[kind, text, …]` (kinds as frames), or null
- * when there is none. `stream`: 0 stdout, 1 stderr.
+ * Actions in one string. Its units are numbers and text, one after another: a number is little-endian with seven bits to a unit,
+ * the eighth saying that more follow; text is the number of its units and then the units.
+ *
+ * The first number says whether timers are armed: 0 none, 1 the same as before or fewer, 2 a new one. Then come the actions, each a {@link PackedKind} and its fields.
  */
-export function output(machine: Machine, now: number, ticket: number, stream: number, chunk: string): Array<number | string> | null
-/** Fresh id for `Input::Call` of the JavaScript driver; unique in the process. */
-export function nextOp(): number
+export type Packed = string
+
+/** Fields of packed actions (protocol.rs, `Action`). `channel` is a {@link FrameKind}. */
+export const enum PackedKind {
+  /** text: JSON of any other action */
+  JSON = 0,
+  /** op, channel, text */
+  EMIT = 1,
+  /** op, ticket, sandbox, timeoutMs, background (0 or 1), number of channels, the channels, text of the command */
+  RUN = 2,
+  /** op, whether there is an id (0 or 1), text of the id: the call's value is the provider's answer with this `sandboxId` */
+  ANSWER = 3,
+  /** op */
+  FLUSH = 4,
+}
+
+/** Feeds one input (JSON, protocol.rs `Input`). */
+export function feed(machine: Machine, input: string): Packed
+/** Feeds `{ input: "call", op, call: "executeCommand", command, timeoutMs, background }`, as {@link feed} would. */
+export function execute(machine: Machine, op: number, command: string, timeoutMs: number | undefined, background: boolean): Packed
+/** Feeds the end of a run that ended by itself; `json` is `JSON.stringify` of the answer where that is wanted. */
+export function ran(machine: Machine, op: number, ticket: number, exitCode: number, json: string | undefined): Packed
+/** Milliseconds until {@link expire} is to be called; null when no timer is armed. */
+export function dueInMs(machine: Machine): number | null
+/** Feeds the timers that are due. */
+export function expire(machine: Machine): Packed
+
+/** Finds messages in one stream of a run. */
+export interface Scanner { readonly __scanner: unique symbol }
+/** A scanner at the beginning of a stream. */
+export function scanner(): Scanner
+/**
+ * Scans the next text of a stream: `length` units, without a NUL. Gives the number of messages it completed and writes to
+ * `places`: how many units were taken (all, unless there was no room for more messages), where the text was cut last, and for
+ * every message where it begins and ends. All places but the first count from the cut before this call.
+ */
+export function scan(scanner: Scanner, text: string, length: number, places: Int32Array): number
 
 // ---- providers on their own ----------------------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ const RESULT_STDERR = 9
 
 /**
  * @typedef {import('./native').Failure} Failure
- * @typedef {{ value: unknown } | { failure: Failure }} Outcome
+ * @typedef {Parameters<typeof revive>[1]} Original
+ * @typedef {{ value: unknown } | { failure: Failure, original?: Original }} Outcome
  * @typedef {(kind: number, text: string) => void} Deliver
  */
 
@@ -81,13 +82,12 @@ function guarded(deliver, kind, payload) {
  * The value of an outcome, or its error thrown.
  * @param {Outcome} outcome
  * @param {AbortSignal} [signal]
- * @param {Parameters<typeof revive>[1]} [original]
  * @returns {any}
  */
-function conclude(outcome, signal, original) {
-  if (signal?.aborted) throw abortReason(signal, 'failure' in outcome ? revive(outcome.failure, original) : undefined)
-  if ('failure' in outcome) throw revive(outcome.failure, original)
-  return outcome.value
+function conclude(outcome, signal) {
+  if (!signal?.aborted && 'value' in outcome) return outcome.value
+  const error = 'failure' in outcome ? revive(outcome.failure, outcome.original) : undefined
+  throw signal?.aborted ? abortReason(signal, error) : error
 }
 
 /**

@@ -18,7 +18,8 @@ use vibekit_core::protocol::Channel as Target;
 use vibekit_driver::Sink;
 
 use crate::failure;
-use crate::frames::{Frame, Frames, Kind, Text};
+use crate::frames::{Frame, Frames, Kind};
+use crate::text::Text;
 
 /// Bytes that may wait for the event loop before the producer pauses. One mebibyte keeps the pipe busy and the data
 /// in cache; larger windows are slower.

@@ -20,8 +20,11 @@ mod channel;
 mod failure;
 mod frames;
 mod machine;
+mod packed;
 mod runtime;
 mod sandbox;
+mod stepped;
+mod text;
 
 use napi_derive::napi;
 

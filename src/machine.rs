@@ -1,18 +1,17 @@
 //! The session machine, for both drivers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::sync::Arc;
 
-use napi::bindgen_prelude::{Either, External, Result, Utf16String};
+use napi::bindgen_prelude::{Either, External, Result};
 use napi_derive::napi;
-use vibekit_core::Stream;
 use vibekit_core::config::Setup;
 use vibekit_core::machine::Machine;
-use vibekit_core::protocol::{Action, Call, Emission, Input};
-use vibekit_driver::{Driver, Sink};
+use vibekit_core::protocol::Call;
+use vibekit_driver::{Driver, Sink, Stepped};
 use vibekit_sandbox::Provider;
 
 use crate::channel::{Channel, OnFrames};
-use crate::frames::{Frame, Frames, Kind, Text};
 use crate::sandbox::{self, NativeProvider};
 use crate::{failure, runtime};
 
@@ -21,7 +20,7 @@ pub enum Handle {
     /// Native provider, driven on tokio.
     Native(Arc<Driver>),
     /// JavaScript provider, stepped by the shim.
-    Stepped(Box<Mutex<Machine>>),
+    Stepped(Box<RefCell<Stepped>>),
 }
 
 fn setup(text: &str) -> vibekit_core::Result<Setup> {
@@ -54,7 +53,7 @@ fn make(text: &str, provider: Option<Arc<dyn Provider>>) -> vibekit_core::Result
     let value = failure::read_value(text, "The configuration")?;
     let setup = Setup::parse(&value);
     if value["driver"] == "javascript" {
-        return Ok(Handle::Stepped(Box::new(Mutex::new(Machine::new(setup)))));
+        return Ok(Handle::Stepped(Box::new(RefCell::new(Stepped::new(Machine::new(setup))))));
     }
     let provider = match provider {
         Some(provider) => provider,
@@ -87,58 +86,4 @@ pub fn cancel(machine: &External<Handle>, op: u32) {
     if let Handle::Native(driver) = &**machine {
         driver.cancel(op);
     }
-}
-
-/// Feeds one input and gives the actions it caused.
-#[napi(catch_unwind)]
-pub fn feed(machine: &External<Handle>, now: f64, input: String) -> Result<String> {
-    let mut machine = stepped(machine)?;
-    let input: Input = match failure::read(&input, "The input") {
-        Ok(input) => input,
-        Err(error) => return Err(napi::Error::from_reason(error.message)),
-    };
-    machine.handle(millis(now), input);
-    let mut actions: Vec<Action> = Vec::new();
-    while let Some(action) = machine.poll() {
-        actions.push(action);
-    }
-    serde_json::to_string(&actions).map_err(|error| napi::Error::from_reason(error.to_string()))
-}
-
-/// One chunk of a run's output, and what it delivers.
-#[napi(catch_unwind)]
-pub fn output(
-    machine: &External<Handle>,
-    now: f64,
-    ticket: u32,
-    stream: u32,
-    chunk: Utf16String,
-) -> Result<Option<Frames>> {
-    let mut machine = stepped(machine)?;
-    let stream = if stream == 0 { Stream::Stdout } else { Stream::Stderr };
-    let mut emissions: Vec<Emission<Vec<u16>>> = Vec::new();
-    machine.output_utf16(millis(now), ticket, stream, &chunk, &mut emissions);
-    let frames: Vec<Frame> = emissions
-        .into_iter()
-        .map(|Emission { channel, text }| Frame(Kind::from(channel), Text::Wide(text)))
-        .collect();
-    Ok((!frames.is_empty()).then_some(Frames(frames)))
-}
-
-/// A fresh id for a call that the shim feeds itself.
-#[napi(catch_unwind)]
-pub fn next_op() -> u32 {
-    Driver::next_op()
-}
-
-fn stepped(machine: &Handle) -> Result<std::sync::MutexGuard<'_, Machine>> {
-    match machine {
-        Handle::Stepped(machine) => Ok(machine.lock().unwrap_or_else(PoisonError::into_inner)),
-        Handle::Native(_) => Err(napi::Error::from_reason("this machine is driven natively")),
-    }
-}
-
-/// JavaScript's clock (milliseconds since the Unix epoch, a double) as the machine counts.
-fn millis(now: f64) -> u64 {
-    if now.is_finite() && now > 0.0 { now as u64 } else { 0 }
 }

@@ -247,6 +247,9 @@ pub enum Action {
         files: Vec<(String, Vec<u8>)>,
         /// Whether output is to be fed to `Machine::output` (callbacks given to the provider).
         stream: bool,
+        /// Where the messages in the output go, for drivers that find those themselves (JavaScript providers: both
+        /// streams go to the same channels). Empty for all others.
+        channels: Vec<Channel>,
         /// Bytes to keep per stream for the report.
         max_output_bytes: u64,
     },
@@ -298,6 +301,12 @@ pub enum Action {
         sandbox: Ticket,
         /// JSON of the session record.
         record: String,
+    },
+    /// Deliver what is held of the output of the call's run: text that completed no message, standard output's first. Only
+    /// for runs with `channels`.
+    Flush {
+        /// Which call.
+        op: OpId,
     },
     /// Deliver to listeners.
     Emit {

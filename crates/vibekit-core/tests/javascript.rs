@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 use vibekit_core::protocol::{Channel, Opened, Report};
-use vibekit_core::{Action, Code, Error, Exit, Input, Machine, Program, Setup, Stream};
+use vibekit_core::stream::Compat;
+use vibekit_core::{Action, Code, Error, Exit, Input, Machine, Program, Setup};
 
 fn machine(generation: &str, extra: Value) -> Machine {
     let mut config =
@@ -24,6 +25,11 @@ fn play(machine: &mut Machine, call: Value, answers: &[Answer<'_>]) -> (Vec<Stri
     let mut answers = answers.iter();
     let mut inputs = vec![Input::Call { op: 1, call: serde_json::from_value(call).unwrap() }];
     let mut outcome = None;
+    let mut held: Option<(Vec<Channel>, Compat)> = None;
+    let said = |channels: &[Channel], text: &[u16]| {
+        let text = String::from_utf16(text).unwrap();
+        channels.iter().map(|channel| format!("{channel:?} {text}")).collect::<Vec<_>>()
+    };
     while !inputs.is_empty() {
         for input in std::mem::take(&mut inputs) {
             machine.handle(0, input);
@@ -35,18 +41,19 @@ fn play(machine: &mut Machine, call: Value, answers: &[Answer<'_>]) -> (Vec<Stri
                     let opened = Opened { sandbox_id: Some("sbx".to_owned()), ..Opened::default() };
                     inputs.push(Input::Opened { ticket, result: Ok(opened) });
                 }
-                Action::Run { op, ticket, command, .. } => {
+                Action::Flush { .. } => {
+                    let (channels, mut buffer) = held.take().unwrap();
+                    buffer.finish(&mut |text: &[u16]| transcript.extend(said(&channels, text)));
+                }
+                Action::Run { op, ticket, command, channels, .. } => {
                     let Program::Shell(line) = &command.program else { panic!("{command:?}") };
                     let limit = command.timeout_ms.unwrap();
                     transcript.push(format!("run {line} ({limit},{})", command.background));
                     let (output, ended) = answers.next().expect("no answer for this command");
                     let units: Vec<u16> = output.encode_utf16().collect();
-                    let mut out = Vec::new();
-                    machine.output_utf16(0, ticket, Stream::Stdout, &units, &mut out);
-                    for emission in out {
-                        let text = String::from_utf16(&emission.text).unwrap();
-                        transcript.push(format!("{:?} {text}", emission.channel));
-                    }
+                    let mut buffer = Compat::new();
+                    buffer.push(&units, &mut |text: &[u16]| transcript.extend(said(&channels, text)));
+                    held = Some((channels, buffer));
                     let result = match ended {
                         Ok(code) => Ok(Box::new(Report {
                             exit: Exit { code: *code, ..Exit::default() },

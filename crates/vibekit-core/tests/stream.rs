@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use proptest::prelude::*;
-use vibekit_core::stream::{Compat, Json, Lines, Live, Utf8, Verdict};
+use vibekit_core::stream::{Compat, Cutter, Json, Lines, Live, Utf8, Verdict};
 
 /// Text made of what the scanners care about, dense enough to hit their corners.
 fn soup() -> impl Strategy<Value = String> {
@@ -118,6 +118,75 @@ impl Naive {
     }
 }
 
+/// What is added to that, unit by unit: text the SDK lost is delivered, and so is JSON behind text.
+struct Rules {
+    held: Vec<u16>,
+    depth: i64,
+    in_string: bool,
+    skip: bool,
+    brace: usize,
+    out: Vec<Vec<u16>>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { held: Vec::new(), depth: 0, in_string: false, skip: false, brace: 0, out: Vec::new() }
+    }
+}
+
+impl Rules {
+    fn push(&mut self, chunk: &[u16]) {
+        let chunk: Vec<u16> = chunk.iter().copied().filter(|&unit| unit != 0).collect();
+        let mut units = chunk.iter().peekable();
+        while let Some(&unit) = units.next() {
+            self.held.push(unit);
+            match u8::try_from(unit).unwrap_or(0) {
+                _ if std::mem::take(&mut self.skip) => {}
+                b'\\' => self.skip = true,
+                b'"' => self.in_string = !self.in_string,
+                b'{' if !self.in_string => {
+                    self.depth += 1;
+                    if self.depth == 1 {
+                        self.brace = self.held.len() - 1;
+                    }
+                }
+                b'}' if !self.in_string => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        let feed = units.next_if(|&&next| next == u16::from(b'\n')).is_some();
+                        self.candidate(feed);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn candidate(&mut self, feed: bool) {
+        let mut candidate = std::mem::take(&mut self.held);
+        let json = |units: &[u16]| String::from_utf16(units).is_ok_and(|text| is_json(&text));
+        if json(&candidate) {
+            self.out.push(candidate);
+        } else if candidate.get(self.brace) == Some(&u16::from(b'{')) && json(&candidate[self.brace..]) {
+            let object = candidate.split_off(self.brace);
+            if !js_blank(&String::from_utf16_lossy(&candidate)) {
+                self.out.push(candidate);
+            }
+            self.out.push(object);
+        } else {
+            candidate.extend(feed.then_some(u16::from(b'\n')));
+            self.out.push(candidate);
+        }
+    }
+
+    fn finish(mut self) -> Vec<Vec<u16>> {
+        if !js_blank(&String::from_utf16_lossy(&self.held)) {
+            self.out.push(self.held);
+        }
+        self.out
+    }
+}
+
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
@@ -138,14 +207,9 @@ fn compat16(chunks: &[Vec<u16>]) -> Vec<Vec<u16>> {
     out
 }
 
-fn compat8(chunks: &[&str]) -> Vec<String> {
-    let (mut buffer, mut out) = (Compat::new(), Vec::new());
-    let mut deliver = |message: &[u8]| out.push(String::from_utf8(message.to_vec()).unwrap());
-    for chunk in chunks {
-        buffer.push(chunk.as_bytes(), &mut deliver);
-    }
-    buffer.finish(&mut deliver);
-    out
+fn compat_text(chunks: &[&str]) -> Vec<String> {
+    let chunks: Vec<Vec<u16>> = chunks.iter().map(|chunk| chunk.encode_utf16().collect()).collect();
+    compat16(&chunks).iter().map(|message| String::from_utf16(message).unwrap()).collect()
 }
 
 fn live(chunks: &[Vec<u8>]) -> Vec<String> {
@@ -262,20 +326,18 @@ proptest! {
     }
 
     #[test]
-    fn skipping_plain_units_changes_nothing(text in soup()) {
+    fn a_run_is_unit_after_unit(text in soup(), cuts in cuts()) {
         let (mut slow, mut fast) = (Json::new(), Json::new());
-        let units = text.as_bytes();
-        let mut at = 0;
-        while at < units.len() {
-            for &unit in &units[at..at + fast.plain(&units[at..])] {
-                prop_assert_eq!(slow.unit(unit), Verdict::More);
-                at += 1;
+        'text: for chunk in cut(text.as_bytes(), &cuts) {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                let (taken, verdict) = fast.run(rest);
+                let until = taken + usize::from(verdict == Verdict::Invalid);
+                let last = rest[..until].iter().map(|&unit| slow.unit(unit)).last();
+                prop_assert_eq!(last.unwrap_or(Verdict::More), verdict);
+                if verdict == Verdict::Invalid { break 'text; }
+                rest = &rest[taken..];
             }
-            let Some(&unit) = units.get(at) else { break };
-            let verdict = fast.unit(unit);
-            prop_assert_eq!(slow.unit(unit), verdict);
-            if verdict == Verdict::Invalid { break; }
-            at += 1;
         }
     }
 
@@ -317,11 +379,34 @@ proptest! {
         prop_assert!(got.chars().count() <= text.chars().filter(|&c| c != '\0').count());
     }
 
+    /// The rules as they are written down, judged by a whole parser.
     #[test]
-    fn both_widths_agree(text in soup()) {
+    fn compat_does_what_its_rules_say(text in soup(), cuts in cuts()) {
         let units: Vec<u16> = text.encode_utf16().collect();
-        let wide: Vec<_> = compat16(&[units]).iter().map(|message| String::from_utf16_lossy(message)).collect();
-        prop_assert_eq!(wide, compat8(&[&text]));
+        let chunks = cut(&units, &cuts);
+        let mut rules = Rules::default();
+        chunks.iter().for_each(|chunk| rules.push(chunk));
+        prop_assert_eq!(compat16(&chunks), rules.finish());
+    }
+
+    /// Whoever has room for few messages at a time gets the same ones.
+    #[test]
+    fn a_cutter_that_is_short_of_room_loses_nothing(text in soup(), room in 1_usize..4) {
+        let units: Vec<u16> = text.encode_utf16().filter(|&unit| unit != 0).collect();
+        let (mut wide, mut narrow, mut bytes) = (Cutter::new(), Cutter::new(), Vec::new());
+        let (mut wanted, mut got) = (Vec::new(), Vec::new());
+        let cut = wide.push(&units, &mut bytes, usize::MAX, &mut wanted);
+        let (mut taken, mut at) = (0, 0);
+        while taken < units.len() {
+            let mut few = Vec::new();
+            let step = narrow.push(&units[taken..], &mut bytes, room, &mut few);
+            prop_assert!(few.len() <= room + 1 && step.taken > 0);
+            got.extend(few.iter().map(|&(from, to)| (from + at, to + at)));
+            taken += step.taken;
+            at += step.at;
+        }
+        prop_assert_eq!(got, wanted);
+        prop_assert_eq!(at, cut.at);
     }
 
     #[test]
@@ -370,7 +455,7 @@ fn the_table() {
         (&[" \n\t"], &[]),
     ];
     for (chunks, wanted) in rows {
-        assert_eq!(compat8(chunks), *wanted, "{chunks:?}");
+        assert_eq!(compat_text(chunks), *wanted, "{chunks:?}");
     }
 }
 
@@ -386,7 +471,7 @@ fn halves_of_a_surrogate_pair_meet_again_and_lone_ones_survive() {
 #[test]
 fn depth_and_numbers_are_no_limit() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
-    assert_eq!(compat8(&[&deep]), std::slice::from_ref(&deep));
+    assert_eq!(compat_text(&[&deep]), std::slice::from_ref(&deep));
     assert_eq!(live(&[format!("{deep}\n").into_bytes()]), [deep]);
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -15,6 +15,7 @@ use vibekit_core::machine::Machine;
 use vibekit_core::protocol::{Action, Call, Emission, Input, OpId, Opened, Ticket, TimerId};
 use vibekit_sandbox::{Code, Error, OpenRequest, Provider, Result, Sandbox, Stream};
 
+use crate::clock::Clock;
 use crate::guard::{guarded, internal};
 use crate::run::{Job, run};
 use crate::sink::Sink;
@@ -72,27 +73,6 @@ enum Then {
 struct Run {
     stop: watch::Sender<bool>,
     task: AbortHandle,
-}
-
-/// Milliseconds since the Unix epoch that never go back.
-struct Clock {
-    epoch_ms: u64,
-    origin: Instant,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { epoch_ms: millis(since_epoch), origin: Instant::now() }
-    }
-
-    fn now(&self) -> u64 {
-        self.epoch_ms + millis(self.origin.elapsed())
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Driver {
@@ -215,7 +195,7 @@ impl Inner {
             Action::Open { ticket, resume, env, agent, working_directory } => {
                 self.open(state, ticket, resume, OpenRequest { env, agent, working_directory });
             }
-            Action::Run { op, ticket, sandbox, command, files, stream, max_output_bytes } => {
+            Action::Run { op, ticket, sandbox, command, files, stream, channels: _, max_output_bytes } => {
                 let Some(open) = state.sandboxes.get(&sandbox) else {
                     return self.refuse(|error| Input::Ran { op, ticket, result: Err(error) });
                 };
@@ -274,6 +254,8 @@ impl Inner {
                     });
                 }
             }
+            // Native output goes through the machine, which holds it itself.
+            Action::Flush { op: _ } => {}
             Action::Emit { op, channel, text } => {
                 if let Some(sink) = state.sinks.get(&op) {
                     sink.emit(channel, text);

@@ -35,19 +35,8 @@ impl<F: FnMut(Action) -> Vec<Action>> Subject for Broken<F> {
 
     fn output(&mut self, now_ms: u64, ticket: Ticket, stream: Stream, chunk: &[u8], out: &mut Vec<Emission>) {
         self.machine.output(now_ms, ticket, stream, chunk, out);
-    }
-
-    fn output_utf16(
-        &mut self,
-        now_ms: u64,
-        ticket: Ticket,
-        stream: Stream,
-        chunk: &[u16],
-        out: &mut Vec<Emission<Vec<u16>>>,
-    ) {
-        self.machine.output_utf16(now_ms, ticket, stream, chunk, out);
         if self.babble && out.is_empty() {
-            out.push(Emission { channel: Channel::Stdout, text: vec![0x41] });
+            out.push(Emission { channel: Channel::Stdout, text: "A".to_owned() });
         }
     }
 

@@ -1,9 +1,10 @@
 //! The hot path: output of runs on its way to listeners.
 
 use super::{Kind, Machine};
+use crate::Action;
 use crate::Stream;
 use crate::protocol::{Channel, Emission, OpId, Ticket};
-use crate::stream::{Compat, Live, Utf8};
+use crate::stream::{Live, Utf8};
 
 /// What output of a run goes through.
 pub(super) enum Feed {
@@ -11,8 +12,8 @@ pub(super) enum Feed {
     Deaf,
     /// Native providers.
     Live(Box<[Pipe; 2]>),
-    /// JavaScript providers.
-    Compat(Box<[Compat<u16>; 2]>),
+    /// JavaScript providers: the driver finds the messages, because their text stays in JavaScript.
+    Driver,
 }
 
 #[derive(Default)]
@@ -24,10 +25,6 @@ pub(super) struct Pipe {
 impl Feed {
     pub(super) fn live() -> Self {
         Self::Live(Box::default())
-    }
-
-    pub(super) fn compat() -> Self {
-        Self::Compat(Box::default())
     }
 }
 
@@ -44,16 +41,6 @@ fn spread<T: Clone>(channels: &[Channel], text: T, out: &mut Vec<Emission<T>>) {
         out.push(Emission { channel, text: text.clone() });
     }
     out.push(Emission { channel: last, text });
-}
-
-/// Text of units. Plain ASCII, which most output is, takes a shorter way.
-fn text_of(units: &[u16]) -> String {
-    if units.iter().fold(true, |ascii, &unit| ascii & (unit < 0x80)) {
-        let bytes = units.iter().map(|&unit| unit as u8).collect();
-        String::from_utf8(bytes).unwrap_or_default()
-    } else {
-        String::from_utf16_lossy(units)
-    }
 }
 
 impl Machine {
@@ -78,7 +65,7 @@ impl Machine {
         };
         let Some(run) = &mut work.run else { return };
         match &mut run.feed {
-            Feed::Deaf => {}
+            Feed::Deaf | Feed::Driver => {}
             Feed::Live(pipes) => {
                 let pipe = &mut pipes[index(stream)];
                 let mut text = String::new();
@@ -88,35 +75,6 @@ impl Machine {
                     turn.text(stream, &text, now, &mut slot.record.seq, out);
                 }
             }
-            Feed::Compat(buffers) => {
-                let units: Vec<u16> = String::from_utf8_lossy(chunk).encode_utf16().collect();
-                buffers[index(stream)].push(&units, &mut |message| {
-                    spread(channels, text_of(message), out);
-                });
-            }
-        }
-    }
-
-    /// As [`Machine::output`], for JavaScript strings: their units arrive and leave as they are, halves of surrogate
-    /// pairs included.
-    pub fn output_utf16(
-        &mut self,
-        now_ms: u64,
-        ticket: Ticket,
-        stream: Stream,
-        chunk: &[u16],
-        out: &mut Vec<Emission<Vec<u16>>>,
-    ) {
-        self.now = self.now.max(now_ms);
-        let Some(op) = self.runs.get(&ticket).and_then(|op| self.ops.get_mut(op)) else { return };
-        let Kind::Work(work) = &mut op.kind else { return };
-        let channels = match stream {
-            Stream::Stdout => work.voice.messages,
-            Stream::Stderr => work.voice.stderr,
-        };
-        let Some(run) = &mut work.run else { return };
-        if let Feed::Compat(buffers) = &mut run.feed {
-            buffers[index(stream)].push(chunk, &mut |message| spread(channels, message.to_vec(), out));
         }
     }
 
@@ -144,13 +102,7 @@ impl Machine {
                         }
                     }
                 }
-                Some(Feed::Compat(buffers)) => {
-                    for (stream, channels) in [(Stream::Stdout, messages), (Stream::Stderr, stderr)] {
-                        buffers[index(stream)].finish(&mut |message| {
-                            spread(channels, text_of(message), &mut out);
-                        });
-                    }
-                }
+                Some(Feed::Driver) => self.act(Action::Flush { op }),
             }
         }
         for Emission { channel, text } in out {

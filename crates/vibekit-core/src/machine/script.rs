@@ -235,6 +235,10 @@ impl Machine {
             .map(|limit| limit.saturating_add(limits::RUN_GRACE));
         let now = self.now;
         let streams = !matches!(launch.feed, Feed::Deaf);
+        let channels = match (&launch.feed, self.work(op)) {
+            (Feed::Driver, Some((work, _))) => work.voice.messages.to_vec(),
+            _ => Vec::new(),
+        };
         self.runs.insert(ticket, op);
         if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
             work.step = step;
@@ -250,6 +254,7 @@ impl Machine {
             command: Box::new(launch.command),
             files: launch.files,
             stream: streams,
+            channels,
             max_output_bytes: launch.keep,
         });
         self.start_clock(op);
@@ -353,7 +358,7 @@ impl Machine {
                 background,
             },
             files: Vec::new(),
-            feed: if native { Feed::live() } else { Feed::compat() },
+            feed: if native { Feed::live() } else { Feed::Driver },
             keep: keep.unwrap_or(limits::KEEP),
             turn: None,
         };

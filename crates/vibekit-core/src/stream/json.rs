@@ -1,7 +1,6 @@
 //! Is this a JSON object? Decided unit by unit, building nothing.
 
-use super::Unit;
-use super::search::first;
+use super::search;
 
 /// What is known after a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +69,17 @@ impl Number {
     }
 }
 
+/// Where a validator stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Objects that are open.
+    pub objects: usize,
+    /// In a string.
+    pub string: bool,
+    /// Right behind a backslash in it.
+    pub escape: bool,
+}
+
 /// An incremental validator with the verdicts of JavaScript's `JSON.parse`: any depth, lone surrogate escapes and
 /// numbers beyond any range are fine; control characters in strings, trailing commas and comments are not.
 ///
@@ -104,22 +114,69 @@ impl Json {
         self.key = false;
     }
 
-    /// How many of the next units are inside a string and need no decision (neither quote, backslash nor control
-    /// character). They may be skipped without a call to [`Json::unit`].
-    pub fn plain<U: Unit>(&self, units: &[U]) -> usize {
-        if self.expect != Expect::InString {
-            return 0;
+    /// Takes units up to the one that decides. Gives how many were taken and what is known after the last of them. A unit
+    /// that is refused is not taken, and leaves the validator as it was.
+    ///
+    /// In UTF-8 and in anything else where what is not ASCII is above 0x7F, units are bytes.
+    pub fn run(&mut self, units: &[u8]) -> (usize, Verdict) {
+        let mut at = 0;
+        while let Some(&unit) = units.get(at) {
+            match (self.expect, unit) {
+                // What most of an object is made of, without a turn for every unit.
+                (Expect::InString, _) => {
+                    at += search::string_end(&units[at..]);
+                    match units.get(at) {
+                        None => break,
+                        Some(b'"') if self.key => self.expect = Expect::Colon,
+                        Some(b'"') => {
+                            // A string at the top is no object, but it is JSON.
+                            if self.value_done() == Verdict::Complete {
+                                return (at + 1, Verdict::Complete);
+                            }
+                        }
+                        Some(b'\\') => self.expect = Expect::Escape,
+                        Some(_) => return (at, Verdict::Invalid),
+                    }
+                }
+                (Expect::Colon, b':') => self.expect = Expect::Value,
+                (Expect::Value, b'"') => {
+                    self.key = false;
+                    self.expect = Expect::InString;
+                }
+                (Expect::Key | Expect::KeyOrEnd, b'"') => {
+                    self.key = true;
+                    self.expect = Expect::InString;
+                }
+                (Expect::CommaOrEnd, b',') => {
+                    self.expect = if self.in_object() { Expect::Key } else { Expect::Value };
+                }
+                (before, unit) => match self.unit(unit) {
+                    Verdict::More => {}
+                    Verdict::Complete => return (at + 1, Verdict::Complete),
+                    Verdict::Invalid => {
+                        self.expect = before;
+                        return (at, Verdict::Invalid);
+                    }
+                },
+            }
+            at += 1;
         }
-        first(units, U::stops_string)
+        (at, Verdict::More)
     }
 
-    /// Takes the next unit.
-    pub fn unit<U: Unit>(&mut self, unit: U) -> Verdict {
-        self.unit_ascii(unit.ascii())
+    /// Where the input stands, as far as quotes and braces go.
+    #[must_use]
+    pub fn inside(&self) -> Inside {
+        let objects = (0..self.depth).filter(|at| self.open[at / 64] >> (at % 64) & 1 == 1).count();
+        Inside {
+            objects,
+            string: matches!(self.expect, Expect::InString | Expect::Escape | Expect::Hex(_)),
+            escape: self.expect == Expect::Escape,
+        }
     }
 
-    /// As [`Json::unit`], for a unit given as [`Unit::ascii`].
-    pub fn unit_ascii(&mut self, unit: u8) -> Verdict {
+    /// Takes the next unit. What is not ASCII is any value above 0x7F.
+    pub fn unit(&mut self, unit: u8) -> Verdict {
         if let Expect::Number(state) = self.expect {
             if let Some(next) = state.next(unit) {
                 return self.then(Expect::Number(next));

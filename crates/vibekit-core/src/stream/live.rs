@@ -86,21 +86,17 @@ impl Live {
                     }
                 }
                 State::Object => {
-                    at += self.json.plain(&units[at..]);
-                    let Some(&unit) = units.get(at) else { break };
-                    at += 1;
-                    match self.json.unit(unit) {
+                    let (taken, verdict) = self.json.run(&units[at..]);
+                    at += taken;
+                    match verdict {
                         Verdict::More => {}
                         Verdict::Complete => {
                             self.deliver(&text[from..at], deliver);
                             from = at;
                             self.state = State::AfterObject;
                         }
-                        Verdict::Invalid => {
-                            // The unit may be the line feed that begins the next line.
-                            at -= 1;
-                            self.state = State::Text;
-                        }
+                        // What was refused may be the line feed that begins the next line.
+                        Verdict::Invalid => self.state = State::Text,
                     }
                 }
             }

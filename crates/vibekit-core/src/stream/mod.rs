@@ -7,10 +7,12 @@
 //! |---|---|---|
 //! | [`Utf8`] | bytes, cut anywhere | text; what is not UTF-8 becomes U+FFFD |
 //! | [`Live`] | text | plain text at once, JSON objects at the start of a line whole |
-//! | [`Compat`] | UTF-8 or UTF-16 units | the messages of the TypeScript SDK, plus the text it lost |
+//! | [`Cutter`] | UTF-16 units | where the messages of the TypeScript SDK begin and end, plus the text it lost |
+//! | [`Compat`] | UTF-16 units | the same messages, with their text |
 //! | [`Lines`] | text | lines for an agent's decoder |
 
 mod compat;
+mod cutter;
 mod json;
 mod lines;
 mod live;
@@ -19,10 +21,10 @@ mod unit;
 mod utf8;
 
 pub use compat::Compat;
-pub use json::{Json, Verdict};
+pub use cutter::{Cut, Cutter};
+pub use json::{Inside, Json, Verdict};
 pub use lines::Lines;
 pub use live::Live;
-pub use unit::Unit;
 pub use utf8::Utf8;
 
 /// Units held back at most while a message or line is incomplete: 256 Mi. Beyond that the held text is handed on as it

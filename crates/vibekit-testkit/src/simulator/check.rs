@@ -287,6 +287,9 @@ impl Check {
                 }
                 Ok(())
             }
+            Action::Flush { op } => {
+                ensure(!self.is_settled(*op), || format!("output of call {op} wanted after it was settled"))
+            }
             Action::Emit { op, channel, text } => self.emission(*op, *channel, text),
             Action::Session { id } => {
                 ensure(*id != self.session, || "Session without a change".to_owned())?;
@@ -351,6 +354,10 @@ impl Check {
                 ensure(known == sandbox, || format!("call {op} changed from sandbox {known} to {sandbox}"))
             }
         }
+    }
+
+    pub(super) fn is_settled(&self, op: OpId) -> bool {
+        self.calls.get(&op).is_some_and(|call| call.settled)
     }
 
     pub(super) fn emission(&mut self, op: OpId, channel: Channel, text: &str) -> Verdict {

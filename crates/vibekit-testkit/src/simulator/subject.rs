@@ -9,15 +9,6 @@ pub trait Subject {
     fn poll(&mut self) -> Option<Action>;
     /// As [`Machine::output`].
     fn output(&mut self, now_ms: u64, ticket: Ticket, stream: Stream, chunk: &[u8], out: &mut Vec<Emission>);
-    /// As [`Machine::output_utf16`].
-    fn output_utf16(
-        &mut self,
-        now_ms: u64,
-        ticket: Ticket,
-        stream: Stream,
-        chunk: &[u16],
-        out: &mut Vec<Emission<Vec<u16>>>,
-    );
     /// As [`Machine::session`].
     fn session(&self) -> Option<String>;
 }
@@ -33,17 +24,6 @@ impl Subject for Machine {
 
     fn output(&mut self, now_ms: u64, ticket: Ticket, stream: Stream, chunk: &[u8], out: &mut Vec<Emission>) {
         Machine::output(self, now_ms, ticket, stream, chunk, out);
-    }
-
-    fn output_utf16(
-        &mut self,
-        now_ms: u64,
-        ticket: Ticket,
-        stream: Stream,
-        chunk: &[u16],
-        out: &mut Vec<Emission<Vec<u16>>>,
-    ) {
-        Machine::output_utf16(self, now_ms, ticket, stream, chunk, out);
     }
 
     fn session(&self) -> Option<String> {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use vibekit_core::protocol::{Call, Emission, OpId, Opened, Report, Ticket, TimerId};
+use vibekit_core::protocol::{Call, Channel, Emission, OpId, Opened, Report, Ticket, TimerId};
+use vibekit_core::stream::Compat;
 use vibekit_core::{Action, Code, Command, Error, Exit, Input, Machine, Program, Setup, Stopped, Stream};
 
 use super::Subject;
@@ -139,6 +140,9 @@ struct Running {
     result: Result<Report, Error>,
     ended: bool,
     stopped: bool,
+    /// JavaScript providers: where messages go, and the buffers of both streams.
+    channels: Vec<Channel>,
+    held: [Compat; 2],
 }
 
 #[derive(Debug)]
@@ -333,7 +337,11 @@ impl World {
                 self.note(|| format!("    < {}", short(&format!("{action:?}"))));
             }
             self.check.action(&action)?;
-            self.act(action);
+            if let Action::Flush { op } = action {
+                self.flush(op)?;
+            } else {
+                self.act(action);
+            }
         }
         let session = self.subject.session();
         if let Some(id) = &session
@@ -365,7 +373,9 @@ impl World {
                 };
                 self.after(delay, Event::Open { ticket, resume });
             }
-            Action::Run { op, ticket, sandbox, command, .. } => self.start(op, ticket, sandbox, &command),
+            Action::Run { op, ticket, sandbox, command, channels, .. } => {
+                self.start(op, ticket, sandbox, &command, channels);
+            }
             Action::Stop { ticket } => self.stop(ticket),
             Action::Close { ticket, sandbox } => {
                 let Some(&index) = self.attached.get(&sandbox) else { return };
@@ -423,7 +433,7 @@ impl World {
                     self.agenda.remove(&key);
                 }
             }
-            Action::Emit { .. } | Action::Session { .. } | Action::Settle { .. } => {}
+            Action::Emit { .. } | Action::Flush { .. } | Action::Session { .. } | Action::Settle { .. } => {}
         }
     }
 
@@ -587,7 +597,14 @@ impl World {
 
     // ---- runs ------------------------------------------------------------------------------------------------------
 
-    fn start(&mut self, op: OpId, ticket: Ticket, sandbox: Ticket, command: &Command) {
+    fn start(
+        &mut self,
+        op: OpId,
+        ticket: Ticket,
+        sandbox: Ticket,
+        command: &Command,
+        channels: Vec<Channel>,
+    ) {
         self.outcome.runs += 1;
         let Some(&index) = self.attached.get(&sandbox) else { return };
         let agent = matches!(command.program, Program::Exec { .. });
@@ -634,7 +651,9 @@ impl World {
         for (stream, lines) in [(Stream::Stdout, lines), (Stream::Stderr, stderr)] {
             self.schedule_output(ticket, stream, &lines.concat(), took);
         }
-        self.runs.insert(ticket, Running { op, sandbox: index, result, ended: false, stopped: false });
+        let held = [Compat::new(), Compat::new()];
+        let run = Running { op, sandbox: index, result, ended: false, stopped: false, channels, held };
+        self.runs.insert(ticket, run);
         // Only a run with a limit may never end: without one the user is who ends it.
         if limit.is_none() || self.rng.chance(95) {
             self.after(took, Event::RunEnd { ticket });
@@ -660,26 +679,43 @@ impl World {
     }
 
     fn chunk(&mut self, ticket: Ticket, stream: Stream, bytes: &[u8]) -> Verdict {
-        let Some(run) = self.runs.get(&ticket) else { return Ok(()) };
+        let Some(run) = self.runs.get_mut(&ticket) else { return Ok(()) };
         let op = run.op;
+        if run.ended {
+            return Ok(());
+        }
         if self.flavour.native {
-            if run.ended {
-                return Ok(());
-            }
             let mut out = Vec::new();
             self.subject.output(self.now, ticket, stream, bytes, &mut out);
             for Emission { channel, text } in out {
                 self.check.emission(op, channel, &text)?;
             }
         } else {
+            if self.check.is_settled(op) {
+                return Ok(());
+            }
             let units: Vec<u16> = String::from_utf8_lossy(bytes).encode_utf16().collect();
-            let mut out = Vec::new();
-            self.subject.output_utf16(self.now, ticket, stream, &units, &mut out);
-            for Emission { channel, text } in out {
-                self.check.emission(op, channel, &String::from_utf16_lossy(&text))?;
+            let mut messages = Vec::new();
+            run.held[usize::from(stream == Stream::Stderr)]
+                .push(&units, &mut |message: &[u16]| messages.push(String::from_utf16_lossy(message)));
+            for (channel, message) in spread(&run.channels, &messages) {
+                self.check.emission(op, channel, message)?;
             }
         }
         self.carry_out()
+    }
+
+    fn flush(&mut self, op: OpId) -> Verdict {
+        for run in self.runs.values_mut().filter(|run| run.op == op) {
+            let mut messages = Vec::new();
+            for held in &mut run.held {
+                held.finish(&mut |message: &[u16]| messages.push(String::from_utf16_lossy(message)));
+            }
+            for (channel, message) in spread(&run.channels, &messages) {
+                self.check.emission(op, channel, message)?;
+            }
+        }
+        Ok(())
     }
 
     fn run_end(&mut self, ticket: Ticket) -> Verdict {
@@ -716,6 +752,11 @@ impl World {
         }
         self.after(delay, Event::RunEnd { ticket });
     }
+}
+
+/// Every message on every channel.
+fn spread<'a>(channels: &'a [Channel], messages: &'a [String]) -> impl Iterator<Item = (Channel, &'a str)> {
+    messages.iter().flat_map(|message| channels.iter().map(move |&channel| (channel, message.as_str())))
 }
 
 /// How a successful turn looks to the decoder.

@@ -1,0 +1,90 @@
+'use strict'
+
+/**
+ * The messages in one stream of a JavaScript provider's command. The text never leaves JavaScript: native code says where a
+ * message begins and ends, and what is handed to listeners is cut from the chunks themselves. Only text with a `}` can end a
+ * message; all other is kept unseen, in ropes that cost the same however many chunks they are made of.
+ */
+
+/** Units that are scanned at once. */
+const PIECE = 64 * 1024
+const LINE_FEED = 10
+
+/** Where native code writes to. Read before anything else runs, so all streams can share it. */
+const places = new Int32Array(4096)
+
+class Messages {
+  /** @param {import('./native')} native */
+  constructor(native) {
+    this.native = native
+    /** @type {import('./native').Scanner | undefined} */
+    this.scanner = undefined
+    /** What was scanned since the last cut. */
+    this.held = ''
+    /** What was not scanned yet. */
+    this.fresh = ''
+    /** Nothing but white space in either. */
+    this.blank = true
+  }
+
+  /**
+   * Takes a chunk.
+   * @param {string} chunk
+   * @returns {string[] | undefined} the messages it completes
+   */
+  push(chunk) {
+    const text = chunk.includes('\0') ? chunk.replaceAll('\0', '') : chunk
+    this.fresh += text
+    if (!text.includes('}')) {
+      if (this.blank && text.trim() !== '') this.blank = false
+      return undefined
+    }
+    const { fresh } = this
+    this.fresh = ''
+    /** @type {string[]} */
+    const messages = []
+    for (let at = 0; at < fresh.length; ) at += this.scan(fresh, at, messages)
+    // Where nothing was cut off, the brace is still held.
+    this.blank = messages.length > 0 && this.held.trim() === ''
+    return messages
+  }
+
+  /**
+   * Scans a piece of a text and gives how much of it that was.
+   * @param {string} text @param {number} at @param {string[]} messages
+   */
+  scan(text, at, messages) {
+    let end = at + PIECE
+    // A line feed right behind a message goes with it only if it is seen together with it.
+    if (text.charCodeAt(end) === LINE_FEED) end += 1
+    const piece = at === 0 && end >= text.length ? text : text.slice(at, end)
+    this.scanner ??= this.native.scanner()
+    const count = this.native.scan(this.scanner, piece, piece.length, places)
+    const taken = places[0]
+    const cut = places[1]
+    const { held } = this
+    const before = held.length
+    for (let i = 2; i < 2 + 2 * count; i += 2) {
+      const from = places[i] - before
+      const to = places[i + 1] - before
+      if (from >= 0) messages.push(piece.slice(from, to))
+      else if (to > 0) messages.push(held.slice(places[i]) + piece.slice(0, to))
+      else messages.push(held.slice(places[i], places[i + 1]))
+    }
+    const seen = taken === piece.length ? piece : piece.slice(0, taken)
+    // A cut lies behind a brace of this piece.
+    this.held = cut === 0 ? held + seen : seen.slice(cut - before)
+    return taken
+  }
+
+  /** What is left at the end, unless it is blank. @returns {string | undefined} */
+  finish() {
+    const rest = this.held + this.fresh
+    const { blank } = this
+    this.held = this.fresh = ''
+    this.scanner = undefined
+    return blank ? undefined : rest
+  }
+}
+
+module.exports = { Messages }
