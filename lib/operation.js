@@ -28,13 +28,24 @@ const RESULT_STDERR = 9
 
 /**
  * Runs one native operation.
+ * @param {Parameters<typeof follow>[0]} begin @param {Deliver} deliver
+ * @param {AbortSignal} [signal] @param {(operation: number) => void} [cancel]
+ * @returns {Promise<{ id: number, value: any }>}
+ */
+async function operate(begin, deliver, signal, cancel) {
+  const { id, outcome } = await follow(begin, deliver, signal, cancel)
+  return { id, value: conclude(outcome, signal) }
+}
+
+/**
+ * Runs one native operation and says how it ended.
  * @param {(onFrames: (frames: Array<number | string>) => void) => number} begin starts it and gives its id
  * @param {Deliver} deliver gets every frame but the last
  * @param {AbortSignal} [signal]
  * @param {(operation: number) => void} [cancel]
- * @returns {Promise<{ id: number, value: any }>}
+ * @returns {Promise<{ id: number, outcome: Outcome }>}
  */
-async function operate(begin, deliver, signal, cancel) {
+async function follow(begin, deliver, signal, cancel) {
   signal?.throwIfAborted()
   let id = 0
   /** @type {(() => void) | undefined} */
@@ -60,7 +71,7 @@ async function operate(begin, deliver, signal, cancel) {
     }
   })
   if (onAbort) signal?.removeEventListener('abort', onAbort)
-  return { id, value: conclude(outcome, signal) }
+  return { id, outcome }
 }
 
 /**
@@ -115,11 +126,19 @@ function nativeDriver(native, machine) {
      * @param {Deliver} deliver
      * @returns {Promise<any>}
      */
-    async call({ request, extras }, deliver) {
+    async call(parsed, deliver) {
+      return conclude(await this.start(parsed, deliver), parsed.extras.signal)
+    },
+    /**
+     * @param {import('./arguments').Parsed} parsed
+     * @param {Deliver} deliver
+     * @returns {Promise<Outcome>}
+     */
+    async start({ request, extras }, deliver) {
       const json = require('./arguments').encode(request)
       const begin = (/** @type {import('./native').OnFrames} */ onFrames) => native.start(machine, json, onFrames)
-      const { value } = await operate(begin, deliver, extras.signal, (id) => native.cancel(machine, id))
-      return value
+      const { outcome } = await follow(begin, deliver, extras.signal, (id) => native.cancel(machine, id))
+      return outcome
     },
   }
 }

@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events')
 const { native } = require('./loader')
 const { setupOf } = require('./setup')
 const { ProviderDriver } = require('./drive')
-const { nativeDriver, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION } = require('./operation')
+const { conclude, nativeDriver, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION } = require('./operation')
 const { revive, wrong, messageOf } = require('./errors')
 const parse = require('./arguments')
 
@@ -25,7 +25,11 @@ const kOwner = Symbol('owner')
  * @property {unknown} config what the constructor got
  * @property {boolean} ready the agent was found usable; `session` holds
  * @property {string | null} session
- * @property {{ call: (parsed: import('./arguments').Parsed, deliver: import('./operation').Deliver) => Promise<any> } | undefined} driver made by the first call that works
+ * @property {Driver | undefined} driver made by the first call that works
+ *
+ * @typedef {object} Driver
+ * @property {(parsed: import('./arguments').Parsed, deliver: import('./operation').Deliver) => Promise<any>} call makes a call, gives its value
+ * @property {(parsed: import('./arguments').Parsed, deliver: import('./operation').Deliver) => Promise<import('./operation').Outcome>} start the same, without making an error of a failure
  */
 
 /** @param {VibeKit} vibeKit @returns {State} */
@@ -137,7 +141,9 @@ class VibeKit extends EventEmitter {
   async executeCommand(command, options) {
     const driver = work(this)
     const parsed = parse.executeCommand(command, options)
-    return report(this, parsed, driver.call(parsed, delivery(this, parsed)))
+    const outcome = await driver.start(parsed, delivery(this, parsed))
+    // A promise less than `report` takes, in the call that is made most.
+    return 'value' in outcome ? conclude(outcome, parsed.extras.signal) : report(this, parsed, failed(outcome, parsed.extras.signal))
   }
 
   /** @param {unknown} [options] @returns {Promise<void>} */
@@ -332,6 +338,9 @@ async function report(vibeKit, parsed, outcome) {
     throw error
   }
 }
+
+/** @param {import('./operation').Outcome} outcome @param {AbortSignal} [signal] */
+const failed = async (outcome, signal) => conclude(outcome, signal)
 
 /**
  * Where the deliveries of one call go: to the listeners, then to the call's own callbacks.

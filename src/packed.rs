@@ -2,9 +2,8 @@
 
 use napi::bindgen_prelude::{Result, ToNapiValue};
 use napi::sys;
-use serde_json::Value;
+use vibekit_core::Program;
 use vibekit_core::protocol::Action;
-use vibekit_core::{Program, Result as Outcome};
 use vibekit_driver::Timers;
 
 use crate::frames::Kind;
@@ -101,14 +100,11 @@ impl Packed {
                 }
                 self.text(line);
             }
-            Action::Settle { op, result: Outcome::Ok(Value::Object(value)) }
-                if value.contains_key("spread") =>
-            {
+            Action::Answer { op, sandbox_id } => {
                 self.head(Head::Answer);
                 self.number(*op);
-                let id = value.get("sandboxId").and_then(Value::as_str);
-                self.number(u32::from(id.is_some()));
-                self.text(id.unwrap_or_default());
+                self.number(u32::from(sandbox_id.is_some()));
+                self.text(sandbox_id.as_deref().unwrap_or_default());
             }
             Action::Flush { op } => {
                 self.head(Head::Flush);

@@ -113,14 +113,19 @@ pub fn scan(
     length: u32,
     mut places: Int32ArraySlice<'_>,
 ) -> Result<u32> {
+    #[derive(Default)]
+    struct Room {
+        bytes: Vec<u8>,
+        messages: Vec<(usize, usize)>,
+    }
     thread_local! {
-        static ROOM: RefCell<(Vec<u8>, Vec<(usize, usize)>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+        static ROOM: RefCell<Room> = RefCell::default();
     }
     // SAFETY: the array is JavaScript's, nothing else runs there until this returns.
     let places = unsafe { places.as_mut() };
     // One more may come after the one that fills the room.
     let room = (places.len() / 2).saturating_sub(2);
-    ROOM.with_borrow_mut(|(bytes, messages)| {
+    ROOM.with_borrow_mut(|Room { bytes, messages }| {
         messages.clear();
         let cut = with_units(&text, length as usize, |units| {
             scanner.0.borrow_mut().push(units, bytes, room, messages)

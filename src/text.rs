@@ -79,21 +79,23 @@ impl ValidateNapiValue for Utf8 {}
 
 impl FromNapiValue for Utf8 {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        const SHORT: usize = 512;
-        let mut bytes = vec![0_u8; SHORT];
+        const SHORT: usize = 256;
+        let mut short = [0_u8; SHORT];
         let mut length = 0;
         // SAFETY: at most `SHORT` bytes are written, the closing NUL among them.
         let status = unsafe {
-            sys::napi_get_value_string_utf8(env, value, bytes.as_mut_ptr().cast(), SHORT, &raw mut length)
+            sys::napi_get_value_string_utf8(env, value, short.as_mut_ptr().cast(), SHORT, &raw mut length)
         };
         check_status!(status, "A string is expected")?;
         // A character that did not fit may have left up to three bytes of room.
-        if length + 4 >= SHORT {
+        let bytes = if length + 4 < SHORT {
+            short[..length].to_vec()
+        } else {
             // SAFETY: without a buffer only the length is told.
             let status =
                 unsafe { sys::napi_get_value_string_utf8(env, value, ptr::null_mut(), 0, &raw mut length) };
             check_status!(status)?;
-            bytes.resize(length + 1, 0);
+            let mut bytes = vec![0; length + 1];
             // SAFETY: the buffer has room for all of it and the closing NUL.
             let status = unsafe {
                 sys::napi_get_value_string_utf8(
@@ -105,8 +107,9 @@ impl FromNapiValue for Utf8 {
                 )
             };
             check_status!(status)?;
-        }
-        bytes.truncate(length);
+            bytes.truncate(length);
+            bytes
+        };
         String::from_utf8(bytes).map(Self).map_err(|error| napi::Error::from_reason(error.to_string()))
     }
 }

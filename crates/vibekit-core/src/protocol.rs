@@ -334,12 +334,19 @@ pub enum Action {
         /// Which one.
         timer: TimerId,
     },
+    /// The call is over as with [`Action::Settle`], and its value is what the JavaScript provider answered to its last run,
+    /// which the driver has: spread over the `sandboxId`.
+    Answer {
+        /// Which call.
+        op: OpId,
+        /// The sandbox's id.
+        sandbox_id: Option<String>,
+    },
     /// The call is over. Exactly once per call; nothing is emitted for it afterwards.
     Settle {
         /// Which one.
         op: OpId,
-        /// Value or failure. For runs of JavaScript providers the value is `{"sandboxId": …, "spread": true}` and
-        /// the driver spreads the provider's own result over it.
+        /// Value or failure.
         result: Result<Value, Error>,
     },
 }

@@ -67,6 +67,9 @@ fn play(machine: &mut Machine, call: Value, answers: &[Answer<'_>]) -> (Vec<Stri
                 Action::Emit { channel, text, .. } if channel != Channel::Update => {
                     transcript.push(format!("{channel:?} {text}"));
                 }
+                Action::Answer { sandbox_id, .. } => {
+                    outcome = Some(Ok(json!({ "sandboxId": sandbox_id, "answer": true })));
+                }
                 Action::Settle { result, .. } => outcome = Some(result),
                 _ => {}
             }
@@ -93,7 +96,7 @@ fn a_command() {
             r#"Stdout {"type": "end", "sandbox_id": "sbx", "output": "{\"exitCode\":1}"}"#,
         ]
     );
-    assert_eq!(outcome.unwrap(), json!({ "sandboxId": "sbx", "spread": true }));
+    assert_eq!(outcome.unwrap(), json!({ "sandboxId": "sbx", "answer": true }));
 }
 
 #[test]

@@ -119,6 +119,7 @@ impl Naive {
 }
 
 /// What is added to that, unit by unit: text the SDK lost is delivered, and so is JSON behind text.
+#[derive(Default)]
 struct Rules {
     held: Vec<u16>,
     depth: i64,
@@ -126,12 +127,6 @@ struct Rules {
     skip: bool,
     brace: usize,
     out: Vec<Vec<u16>>,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self { held: Vec::new(), depth: 0, in_string: false, skip: false, brace: 0, out: Vec::new() }
-    }
 }
 
 impl Rules {

@@ -254,8 +254,8 @@ impl Inner {
                     });
                 }
             }
-            // Native output goes through the machine, which holds it itself.
-            Action::Flush { op: _ } => {}
+            // Output of native providers goes through the machine, which holds it itself, and so do their results.
+            Action::Flush { .. } | Action::Answer { .. } => {}
             Action::Emit { op, channel, text } => {
                 if let Some(sink) = state.sinks.get(&op) {
                     sink.emit(channel, text);

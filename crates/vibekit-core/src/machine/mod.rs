@@ -259,6 +259,11 @@ impl Machine {
 
     /// Ends a call. Unknown and ended calls are left alone, so every path may settle what it knows of.
     fn settle(&mut self, op: OpId, result: Result<Value>) {
+        self.end(op, Action::Settle { op, result });
+    }
+
+    /// Ends a call with the action that says so.
+    fn end(&mut self, op: OpId, outcome: Action) {
         let Some(ended) = self.ops.remove(&op) else { return };
         if let Kind::Work(work) = ended.kind
             && let Some(run) = work.run
@@ -283,7 +288,7 @@ impl Machine {
             slot.controls.retain(|&control| control != op);
             slot.parked.retain(|&parked| parked != op);
         }
-        self.act(Action::Settle { op, result });
+        self.act(outcome);
         if let Some(slot) = ended.slot {
             self.cloning_over(op, slot);
         }

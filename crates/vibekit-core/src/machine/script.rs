@@ -11,7 +11,7 @@ use crate::command::{Command, Exit, Program, Stdin};
 use crate::event::{AgentError, AgentErrorCode, Body, Finished, Outcome, Severity};
 use crate::protocol::{Emission, OpId, Report, Ticket};
 use crate::session::Conversation;
-use crate::text::{base64, quote};
+use crate::text::{base64, push_literal, quote};
 use crate::turn::{Envelope, Turn};
 use crate::{Action, Code, Error, Result};
 
@@ -63,7 +63,10 @@ impl Machine {
             _ => None,
         };
         if let Some(id) = named {
-            let text = format!("{{\"type\": \"start\", \"sandbox_id\": {}}}", literal(id));
+            let mut text = String::with_capacity(START.len() + id.len() + 3);
+            text.push_str(START);
+            push_literal(&mut text, id);
+            text.push('}');
             self.emit(op, messages, text);
         }
         if !self.native() && (fresh || !agent_level) {
@@ -242,7 +245,7 @@ impl Machine {
         self.runs.insert(ticket, op);
         if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
             work.step = step;
-            work.turn = launch.turn.map(Box::new);
+            work.turn = launch.turn;
             work.unfinished = None;
             work.run =
                 Some(Run { ticket, feed: launch.feed, alarm: None, left, armed_at: now, stopping: None });
@@ -342,8 +345,11 @@ impl Machine {
             limit => Some(limit),
         };
         let line = |line: &str| {
-            let line = if native { line.to_owned() } else { format!("cd {} && {line}", quote(&cwd)) };
-            Program::Shell(line)
+            Program::Shell(if native {
+                line.to_owned()
+            } else {
+                ["cd ", &quote(&cwd), " && ", line].concat()
+            })
         };
         let Some(Kind::Work(work)) = self.ops.get(&op).map(|op| &op.kind) else {
             return Err(aborted());
@@ -452,10 +458,10 @@ impl Machine {
             files: invocation.files,
             feed: Feed::live(),
             keep: keep.unwrap_or(limits::KEEP),
-            turn: Some(Turn::new(
+            turn: Some(Box::new(Turn::new(
                 Envelope { agent: kind, session_id, native_session_id: None, turn_id },
                 decoder,
-            )),
+            ))),
         })
     }
 
@@ -651,7 +657,7 @@ impl Machine {
     }
 
     /// The call succeeded.
-    fn finish(&mut self, op: OpId, report: Report, turn: Option<(Envelope, Finished)>) {
+    fn finish(&mut self, op: OpId, mut report: Report, turn: Option<(Envelope, Finished)>) {
         let now = self.now;
         let native = self.native();
         let Some((work, ticket)) = self.work(op) else { return };
@@ -661,15 +667,16 @@ impl Machine {
         let id = slot.id.clone();
         let output = match &report.json {
             _ if native => end_output(&report),
-            Some(json) => json.clone(),
+            Some(_) => report.json.take().unwrap_or_default(),
             // What a template makes of `JSON.stringify(undefined)`.
             None => "undefined".to_owned(),
         };
-        let end = format!(
-            "{{\"type\": \"end\", \"sandbox_id\": {}, \"output\": {}}}",
-            literal(id.as_deref().unwrap_or("undefined")),
-            literal(&output)
-        );
+        let mut end = String::with_capacity(output.len() + output.len() / 4 + 96);
+        end.push_str(END);
+        push_literal(&mut end, id.as_deref().unwrap_or("undefined"));
+        end.push_str(", \"output\": ");
+        push_literal(&mut end, &output);
+        end.push('}');
         self.emit(op, messages, end);
         if let Some((envelope, finished)) = turn {
             if let Some(slot) = self.slots.get_mut(&ticket) {
@@ -678,13 +685,12 @@ impl Machine {
             }
             self.remember(ticket, false);
         }
+        if !native {
+            return self.end(op, Action::Answer { op, sandbox_id: id });
+        }
         let mut value = Map::new();
         value.insert("sandboxId".to_owned(), id.map_or(Value::Null, Value::String));
-        if native {
-            value.extend(fields(report));
-        } else {
-            value.insert("spread".to_owned(), Value::Bool(true));
-        }
+        value.extend(fields(report));
         self.settle(op, Ok(Value::Object(value)));
     }
 
@@ -974,16 +980,18 @@ struct Launch {
     files: Vec<(String, Vec<u8>)>,
     feed: Feed,
     keep: u64,
-    turn: Option<Turn>,
+    turn: Option<Box<Turn>>,
 }
 
-/// A JSON string literal.
-fn literal(text: &str) -> String {
-    Value::String(text.to_owned()).to_string()
-}
+/// How messages begin that tell of a sandbox.
+const START: &str = "{\"type\": \"start\", \"sandbox_id\": ";
+const END: &str = "{\"type\": \"end\", \"sandbox_id\": ";
 
 fn git_message(output: &str) -> String {
-    format!("{{\"type\": \"git\", \"output\": {}}}", literal(output))
+    let mut text = "{\"type\": \"git\", \"output\": ".to_owned();
+    push_literal(&mut text, output);
+    text.push('}');
+    text
 }
 
 /// Upstream's sentence around a failure; the machine's own decisions keep theirs.

@@ -25,6 +25,7 @@ pub use cutter::{Cut, Cutter};
 pub use json::{Inside, Json, Verdict};
 pub use lines::Lines;
 pub use live::Live;
+pub(crate) use search::string_end;
 pub use utf8::Utf8;
 
 /// Units held back at most while a message or line is incomplete: 256 Mi. Beyond that the held text is handed on as it

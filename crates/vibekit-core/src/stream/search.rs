@@ -18,7 +18,7 @@ pub(super) fn first<U: Copy>(units: &[U], hit: impl Fn(U) -> bool) -> usize {
 
 /// Position of the first unit inside a JSON string that needs a decision: quote, backslash, control character. Most strings
 /// are short, so the beginning is tested eight bytes at a time.
-pub(super) fn string_end(units: &[u8]) -> usize {
+pub(crate) fn string_end(units: &[u8]) -> usize {
     const SHORT: usize = 32;
     let mut at = 0;
     while at < SHORT {
@@ -52,7 +52,7 @@ fn string_end_in(word: &[u8]) -> Option<usize> {
     const HIGH: u64 = ONES << 7;
     let word = u64::from_le_bytes(word.try_into().ok()?);
     let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
-    let equals = |unit: u8| below(word ^ ONES * u64::from(unit), 1);
+    let equals = |unit: u8| below(word ^ (ONES * u64::from(unit)), 1);
     let marks = below(word, 0x20) | equals(b'"') | equals(b'\\');
     (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
 }

@@ -1,7 +1,9 @@
 //! Text for shells (the only place that knows how to quote) and other encodings of text.
 
 mod base64;
+mod json;
 mod quote;
 
 pub use base64::base64;
+pub(crate) use json::push_literal;
 pub use quote::{is_plain, quote};

@@ -303,6 +303,12 @@ impl Check {
             Action::Disarm { timer } => {
                 ensure(self.timers.remove(timer), || format!("timer {timer} disarmed but not armed"))
             }
+            Action::Answer { op, .. } => {
+                ensure(!self.native, || {
+                    format!("call {op} of a native provider has no answer of a JavaScript one")
+                })?;
+                self.settle(*op, true)
+            }
             Action::Settle { op, result } => {
                 let details = match result {
                     Ok(value) => value.get("sandboxId").cloned(),

@@ -433,7 +433,11 @@ impl World {
                     self.agenda.remove(&key);
                 }
             }
-            Action::Emit { .. } | Action::Flush { .. } | Action::Session { .. } | Action::Settle { .. } => {}
+            Action::Emit { .. }
+            | Action::Flush { .. }
+            | Action::Session { .. }
+            | Action::Answer { .. }
+            | Action::Settle { .. } => {}
         }
     }
 
