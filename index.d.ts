@@ -121,12 +121,55 @@ export interface LocalOptions {
   ephemeral?: boolean
 }
 
-/** Where the sandbox is. The first of `northflank`, `daytona`, `e2b`, `local` that is set counts. */
+/** Options of containers. All are optional; a wrong one is refused with its name and a remedy. */
+export interface DockerOptions {
+  /**
+   * The engine: `unix:///path/of/the/socket`, `tcp://host:port` (without TLS), or a path. Default: `DOCKER_HOST`, the chosen
+   * `docker context`, `CONTAINER_HOST`, then the usual sockets of Docker and Podman.
+   */
+  host?: string
+  /** Default: the published image of the agent (`superagentai/vibekit-claude:1.0` …), `ubuntu:22.04` without one. Needs a POSIX shell. */
+  image?: string
+  /** When the image is fetched. Default: `missing`. */
+  pull?: 'missing' | 'always' | 'never'
+  /** Ports that `getHost()` can name, published on the loopback address. They are fixed when the container is made. */
+  ports?: readonly number[]
+  /** `allow`: the engine's usual network. `deny`: none. Else the name of a network of the engine. Default: `allow`. */
+  network?: 'allow' | 'deny' | (string & {})
+  /** Who commands run as. Default: the image's user if that is not root, else `1000:1000`. */
+  user?: string
+  /** Runtime the engine knows, such as `runsc`. Default: the engine's. */
+  runtime?: string
+  /** The container ends with this process. Default: false, it survives and can be resumed by its id. */
+  ephemeral?: boolean
+  limits?: {
+    /** Bytes, without swap. Default: 4 GiB. */
+    memory?: number
+    /** Processes and threads. Default: 2048. */
+    pids?: number
+    /** Cores; fractions count. Default: all. */
+    cpu?: number
+  }
+  /** Milliseconds for reaching the engine. Default: 30 000. */
+  connectionTimeout?: number
+  /** As in the older package for Dagger: host of a registry that has `vibekit-<agent>:latest`. */
+  privateRegistry?: string
+  /** As there: the user whose images `vibekit-<agent>:latest` are taken. */
+  registryUser?: string
+  /** The same as `registryUser`. */
+  dockerHubUser?: string
+  /** As there. `false`: the engine's own `vibekit-<agent>:latest`. Default: true. */
+  preferRegistryImages?: boolean
+}
+
+/** Where the sandbox is. The first of `northflank`, `daytona`, `e2b`, `docker`, `local` that is set counts. */
 export interface EnvironmentConfig {
   northflank?: NorthflankConfig
   daytona?: DaytonaConfig
   e2b?: E2BConfig
   modal?: ModalConfig
+  /** Containers of a Docker or Podman engine. */
+  docker?: DockerOptions
   /** The sandbox of this package: no server, no account. */
   local?: LocalOptions
 }
@@ -669,6 +712,23 @@ export interface LocalSupport {
  * `LOCAL_SANDBOX_UNSUPPORTED` where this host cannot give the isolation.
  */
 export function createLocalProvider(options?: LocalOptions): LocalProvider
+
+/** A container; its methods are those of the embedded sandbox. `getHost()` takes the ports of the options alone. */
+export interface DockerSandbox extends LocalSandbox {}
+
+export interface DockerProvider extends SandboxProvider {
+  create(envs?: Record<string, string>, agentType?: AgentType, workingDirectory?: string): Promise<DockerSandbox>
+  /** Starts or thaws the container if need be. Rejects with `SESSION_NOT_FOUND`, also for containers of others. */
+  resume(sandboxId: string): Promise<DockerSandbox>
+  /** What the engine is. Rejects where there is none. */
+  probe(): Promise<Record<string, unknown>>
+}
+
+/**
+ * Containers of a Docker or Podman engine as a provider: without root's rights and capabilities, with limits on memory and
+ * processes. Throws if an option is wrong; opening rejects if the engine or the image cannot be had.
+ */
+export function createDockerProvider(options?: DockerOptions): DockerProvider
 
 // ---- constants -----------------------------------------------------------------------------------------------------
 

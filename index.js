@@ -1,7 +1,7 @@
 'use strict'
 
 const { VibeKit } = require('./lib/vibekit')
-const { createLocalProvider } = require('./lib/providers')
+const { createDockerProvider, createLocalProvider } = require('./lib/providers')
 const {
   AGENT_TYPES,
   AGENT_LIST,
@@ -19,6 +19,7 @@ const {
 
 module.exports = {
   VibeKit,
+  createDockerProvider,
   createLocalProvider,
   AGENT_TYPES,
   AGENT_LIST,

@@ -1,6 +1,7 @@
 // One class, however it is loaded: this file only names what index.js has.
 export {
   VibeKit,
+  createDockerProvider,
   createLocalProvider,
   AGENT_TYPES,
   AGENT_LIST,

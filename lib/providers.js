@@ -15,4 +15,15 @@ class LocalProvider extends NativeProviderObject {
 /** @param {unknown} [options] `LocalOptions` of `index.d.ts` */
 const createLocalProvider = (options = {}) => new LocalProvider(options)
 
-module.exports = { createLocalProvider }
+/** Containers of a Docker or Podman engine. */
+class DockerProvider extends NativeProviderObject {
+  /** @param {unknown} options `DockerOptions` of `index.d.ts` */
+  constructor(options) {
+    super('docker', options)
+  }
+}
+
+/** @param {unknown} [options] `DockerOptions` of `index.d.ts` */
+const createDockerProvider = (options = {}) => new DockerProvider(options)
+
+module.exports = { createDockerProvider, createLocalProvider }

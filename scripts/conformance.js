@@ -14,6 +14,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { parseArgs } = require('node:util')
 const { ensureAddon, ensureNodeModules } = require('./ensure')
+const { startEngine } = require('./engine')
 const { run, fail } = require('./run')
 
 const root = path.join(__dirname, '..')
@@ -33,7 +34,20 @@ const END = '<!-- end of table -->'
  */
 const SUITES = [
   (env) => run('cargo', ['test', '--quiet', '--workspace', '--exclude', 'vibekit-native', '--test', 'conformance*'], { cwd: root, env, keep: 'stdout', quiet: true }),
+  docker,
 ]
+
+/** Containers, where an engine can be started. @param {NodeJS.ProcessEnv} env */
+async function docker(env) {
+  if (process.getuid?.() !== 0) return { code: 0 }
+  const engine = await startEngine()
+  try {
+    const args = ['test', '--quiet', '-p', 'vibekit-providers', '--test', 'docker', 'conformance', '--', '--ignored']
+    return await run('cargo', args, { cwd: root, env: { ...env, VIBEKIT_TEST_ENGINE: engine.address }, keep: 'stdout', quiet: true })
+  } finally {
+    await engine.stop()
+  }
+}
 
 async function main() {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })

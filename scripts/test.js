@@ -2,13 +2,14 @@
 
 /**
  * `npm test`: installs what is missing, builds the addon, runs every test, and ends with one line of counts.
- * `--only rust|jest|agents|package|unprivileged` runs a part; further arguments go to that part's runner.
+ * `--only rust|jest|agents|package|unprivileged|providers` runs a part; further arguments go to that part's runner.
  */
 
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { ensureAddon, ensureNodeModules } = require('./ensure')
+const { startEngine } = require('./engine')
 const { run } = require('./run')
 
 const root = path.join(__dirname, '..')
@@ -26,6 +27,7 @@ const PARTS = {
   agents: [(more) => jest('agents', 'jest', ['__test__/agents', ...more], { VIBEKIT_TEST_AGENTS: '1' })],
   package: [(more) => jest('package', 'jest', ['__test__/package', ...more])],
   unprivileged: [unprivileged],
+  providers: [providers],
 }
 
 /** Who runs the tests of the sandbox where they must not need root. */
@@ -63,6 +65,22 @@ const numbers = (text, pattern) => [...text.matchAll(pattern)].reduce((sum, [, n
 /** Without colours. @param {string} text */
 // eslint-disable-next-line no-control-regex
 const plainText = (text) => text.replace(/\x1b\[[0-9;]*m/g, '')
+
+/**
+ * The tests of providers that need a service: a container engine, started for them (root, Debian's docker.io).
+ * @param {string[]} more
+ * @returns {Promise<Tally>}
+ */
+async function providers(more) {
+  const engine = await startEngine()
+  try {
+    const args = ['test', '-p', 'vibekit-providers', '--test', 'docker', '--', '--ignored', '--test-threads', '1', ...more]
+    const env = { ...process.env, VIBEKIT_TEST_ENGINE: engine.address }
+    return await tally('providers', () => run('cargo', args, { cwd: root, env, keep: 'both' }), cargoCounts)
+  } finally {
+    await engine.stop()
+  }
+}
 
 /**
  * The tests of the sandbox as a user without any rights.

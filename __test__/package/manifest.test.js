@@ -13,7 +13,7 @@ const root = path.join(__dirname, '../..')
 const NAMES = [
   'AGENT_CAPABILITIES', 'AGENT_DESCRIPTIONS', 'AGENT_DISPLAY_NAMES', 'AGENT_LIST', 'AGENT_PROVIDERS', 'AGENT_TEMPLATES', 'AGENT_TYPES',
   'PROVIDER_DESCRIPTIONS', 'PROVIDER_DISPLAY_NAMES', 'PROVIDER_TEMPLATES', 'PROVIDER_TYPES', 'SANDBOX_PROVIDERS',
-  'VibeKit', 'createLocalProvider',
+  'VibeKit', 'createDockerProvider', 'createLocalProvider',
 ]
 
 test('is CommonJS for Node.js 20 and later, with nothing to install beside it and nothing run at installation', () => {
@@ -36,8 +36,10 @@ test('is published with these files and no others', async () => {
     'lib/drive.js',
     'lib/errors.js',
     'lib/loader.js',
+    'lib/messages.js',
     'lib/native-provider.js',
     'lib/operation.js',
+    'lib/packed.js',
     'lib/providers.js',
     ...['docker-hub', 'ecr', 'github', 'manager', 'registry', 'resolver', 'upload'].map((name) => `lib/registry/${name}.js`),
     ...['config-manager', 'docker-client', 'images', 'logger', 'run'].map((name) => `lib/services/${name}.js`),

@@ -5,6 +5,7 @@ import {
   PROVIDER_TYPES,
   SANDBOX_PROVIDERS,
   VibeKit,
+  createDockerProvider,
   createLocalProvider,
   type AgentEvent,
   type AgentResponse,
@@ -41,6 +42,13 @@ export async function configured(): Promise<string> {
   await vibeKit.runTests({ branch: 'b' })
   await vibeKit.kill()
   return response.stdout
+}
+
+export async function contained(): Promise<number> {
+  const sandbox = await createDockerProvider({ image: 'node:22', ports: [3000], limits: { memory: 2 ** 30 } }).create()
+  const { exitCode } = await sandbox.commands.run(['node', '--version'], { signal: AbortSignal.timeout(1000) })
+  await sandbox.kill()
+  return exitCode
 }
 
 // The fluent generation.

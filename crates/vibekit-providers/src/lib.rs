@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod docker;
 mod local;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use vibekit_sandbox::{Code, Error, Provider, Result};
 type Make = fn(&Value, &str, &Lookup) -> Result<Arc<dyn Provider>>;
 
 /// Every provider by its name in `environment`.
-const PROVIDERS: &[(&str, Make)] = &[("local", local::make)];
+const PROVIDERS: &[(&str, Make)] = &[("docker", docker::make), ("local", local::make)];
 
 /// Makes the provider of a name. `options` are the user's; `path` is what errors call them; `env` gives environment
 /// variables of the host.
