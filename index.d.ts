@@ -42,8 +42,8 @@ export interface AgentModel {
   name?: string
   /** Default: `anthropic` for Claude, `openai` for Codex and OpenCode, `gemini` for Gemini, `xai` for Grok. */
   provider?: ModelProvider
-  /** The vendor's key. Default: its usual environment variable, such as `ANTHROPIC_API_KEY`. */
-  apiKey?: string
+  /** The vendor's key. */
+  apiKey: string
   /** Claude only: a subscription token, used when there is no key. Default: `CLAUDE_CODE_OAUTH_TOKEN`. */
   oauthToken?: string
   /** Where the vendor's API is. Default: the vendor's own address. */
@@ -53,8 +53,8 @@ export interface AgentModel {
 /** The agent of a configuration. */
 export interface AgentConfig {
   type: AgentType
-  /** May be left out when the key comes from the environment. */
-  model?: AgentModel
+  /** May be left out, or be without a key, when that comes from the vendor's usual environment variable, such as `ANTHROPIC_API_KEY`. */
+  model?: Partial<AgentModel>
   /** For calls that do not say it themselves. Default: `code`. */
   mode?: AgentMode
   /** Further instructions, given to the agent as system text. */
@@ -64,21 +64,18 @@ export interface AgentConfig {
 }
 
 export interface E2BConfig {
-  /** Default: `E2B_API_KEY`. */
-  apiKey?: string
+  apiKey: string
   templateId?: string
 }
 
 export interface DaytonaConfig {
-  /** Default: `DAYTONA_API_KEY`. */
-  apiKey?: string
+  apiKey: string
   image?: string
   serverUrl?: string
 }
 
 export interface NorthflankConfig {
-  /** Default: `NORTHFLANK_API_KEY`. */
-  apiKey?: string
+  apiKey: string
   image?: string
   projectId?: string
   billingPlan?: string
@@ -174,6 +171,12 @@ export interface EnvironmentConfig {
   local?: LocalOptions
 }
 
+/**
+ * The same for `new VibeKit(…)`, where a key may be left out when its environment variable has it: `E2B_API_KEY`,
+ * `DAYTONA_API_KEY`, `NORTHFLANK_API_KEY`.
+ */
+export type EnvironmentOptions = { [Name in keyof EnvironmentConfig]?: Partial<NonNullable<EnvironmentConfig[Name]>> }
+
 /** A repository and the token for it. */
 export interface GithubConfig {
   token: string
@@ -181,23 +184,54 @@ export interface GithubConfig {
   repository: string
 }
 
-/** The telemetry of older releases. */
+/** OpenTelemetry spans of calls, as OTLP over HTTP. */
 export interface TelemetryConfig {
+  /** Nothing is measured or sent unless this is true and there is an `endpoint`. */
   isEnabled: boolean
+  /** Where spans are sent by POST, as it is: `https://collector.example/v1/traces`. */
   endpoint?: string
+  /** `service.name` of the resource. Default: `vibekit`. */
   serviceName?: string
+  /** `service.version` of the resource. Default: `1.0.0`. */
   serviceVersion?: string
+  /** Sent with every request. Never logged. */
   headers?: Record<string, string>
+  /** Milliseconds for one request, and for all that is left when the process ends. Default: 5 000. */
   timeout?: number
+  /** Share of the objects that measure, from 0 to 1, drawn once when an object is made. Default: 1. */
   samplingRatio?: number
+  /** More attributes of the resource. */
   resourceAttributes?: Record<string, string>
 }
 
-/** What `new VibeKit(config)` takes. */
-export interface VibeKitConfig {
+/** What `withTelemetry()` takes: `enabled` is another name of `isEnabled`, as in the first fluent releases. */
+export type TelemetryOptions = Partial<TelemetryConfig> & {
+  enabled?: boolean
+  /** `vibekit.session_id` of the spans. Default: the object's session, else one made up. */
+  sessionId?: string
+}
+
+/** What a span of this package tells. */
+export interface TelemetryData {
+  sessionId: string
+  agentType: string
+  mode: string
+  prompt: string
+  /** Milliseconds since the Unix epoch. */
+  timestamp: number
+  eventType: 'start' | 'stream' | 'end' | 'error'
+  sandboxId?: string
+  repoUrl?: string
+  streamData?: string
+  error?: string
+  metadata?: Record<string, unknown>
+}
+
+/** What `new VibeKit(…)` takes. */
+export interface VibeKitOptions {
   agent: AgentConfig
   /** May be left out when `sandbox` is given. */
-  environment?: EnvironmentConfig
+  environment?: EnvironmentOptions
   /** A provider object; wins over `environment`. */
   sandbox?: SandboxProvider
   secrets?: SecretsConfig
@@ -206,8 +240,13 @@ export interface VibeKitConfig {
   sessionId?: string
   /** Absolute path inside the sandbox. Default: `/vibe0`. */
   workingDirectory?: string
-  /** @deprecated Accepted so that older code compiles, and ignored: this version sends no telemetry. */
   telemetry?: TelemetryConfig
+}
+
+/** The same with all that the configuration generation required, as code of that time reads it. */
+export interface VibeKitConfig extends VibeKitOptions {
+  agent: AgentConfig & { model: AgentModel }
+  environment: EnvironmentConfig
 }
 
 // ---- the fluent generation -----------------------------------------------------------------------------------------
@@ -271,12 +310,18 @@ export interface GenerateCodeOptions extends CallOptions {
   /** Earlier conversation, used when the agent has none of its own to continue. */
   history?: readonly Conversation[]
   callbacks?: StreamCallbacks
+  /**
+   * Passed to a JavaScript provider with the agent's command, which may then answer before the agent is done. A turn in a
+   * native sandbox is always waited for.
+   */
+  background?: boolean
   /** Milliseconds of running time. Default: 3 600 000; 0 is no limit. */
   timeoutMs?: number
   /** Bytes kept per stream for the result. Default: 64 MiB; events are not affected. */
   maxOutputBytes?: number
 }
 
+/** Options of `runTests()`. */
 export interface RunTestsOptions extends CallOptions {
   branch?: string
   history?: readonly Conversation[]
@@ -293,6 +338,8 @@ export interface ExecuteCommandOptions extends CallOptions {
   /** Branch to work on. */
   branch?: string
   callbacks?: StreamCallbacks
+  /** @deprecated Accepted and ignored: commands run in the working directory. */
+  useRepoContext?: boolean
   /** Environment of this command alone. */
   env?: Record<string, string>
   /** Text for standard input. Default: end of file at once. */
@@ -323,16 +370,86 @@ export interface Ending {
   stderrDropped?: number
 }
 
-/** What a call resolves with. A provider's own further fields are passed through. */
+/** What a call resolves with. */
 export interface AgentResponse extends Ending {
   /** The session it ran in. */
   sandboxId: string
 }
-export type CodexResponse = AgentResponse
-export type ClaudeResponse = AgentResponse
-export type OpenCodeResponse = AgentResponse
-export type GeminiResponse = AgentResponse
-export type GrokResponse = AgentResponse
+
+/** What a command resolves with: a provider's own further fields are passed through. */
+export type CommandResponse = AgentResponse & { readonly [field: string]: unknown }
+
+export interface CodexResponse extends AgentResponse {
+  /** @deprecated Never set. */
+  patch?: string
+  /** @deprecated Never set. */
+  patchApplyScript?: string
+  /** @deprecated Never set. */
+  branchName?: string
+  /** @deprecated Never set. */
+  commitSha?: string
+}
+export type ClaudeResponse = CodexResponse
+export type OpenCodeResponse = CodexResponse
+export type GeminiResponse = CodexResponse
+export type GrokResponse = CodexResponse
+
+// ---- pull requests -------------------------------------------------------------------------------------------------
+
+/** The label a pull request gets. */
+export interface LabelOptions {
+  name: string
+  /** Six hexadecimal digits, without `#`. */
+  color: string
+  description: string
+}
+
+/** A repository as GitHub describes it. */
+export interface GithubRepository {
+  id: number
+  name: string
+  full_name: string
+  html_url: string
+  readonly [field: string]: unknown
+}
+
+/** A new pull request: GitHub's own fields, then the branch and commit that were made for it. */
+export interface PullRequestResult {
+  id: number
+  number: number
+  state: string
+  title: string
+  body: string | null
+  html_url: string
+  head: { ref: string; sha: string; repo: GithubRepository }
+  base: { ref: string; sha: string; repo: GithubRepository }
+  user: { login: string; id: number; avatar_url: string; html_url: string }
+  created_at: string
+  updated_at: string
+  merged: boolean
+  mergeable: boolean | null
+  merge_commit_sha: string | null
+  branchName: string
+  commitSha?: string
+}
+
+/** What `createPullRequest()` of the configuration generation was declared to give. */
+export type PullRequestResponse = Pick<PullRequestResult, 'html_url' | 'number' | 'branchName' | 'commitSha'>
+
+export interface MergePullRequestOptions {
+  pullNumber: number
+  commitTitle?: string
+  commitMessage?: string
+  /** Default: `merge`. */
+  mergeMethod?: 'merge' | 'squash' | 'rebase'
+}
+
+export interface MergePullRequestResult {
+  /** Of the merge commit. */
+  sha: string
+  merged: boolean
+  message: string
+}
 
 // ---- events --------------------------------------------------------------------------------------------------------
 
@@ -451,15 +568,51 @@ export interface VibeKitEvents {
 
 // ---- the class -----------------------------------------------------------------------------------------------------
 
-/** The agent of a {@link VibeKit}, once its first call has made it. */
+/** The agent of a {@link VibeKit}: one of the agents' classes, with all that its types keep to itself in reach. */
 export interface VibeKitAgentHandle {
-  getSession(): Promise<string | null>
-  setSession(sessionId: string): Promise<void>
-  executeCommand(command: string, options?: ExecuteCommandOptions): Promise<AgentResponse>
-  getHost(port: number): Promise<string>
+  getSandbox(): Promise<SandboxInstance>
   killSandbox(): Promise<void>
   pauseSandbox(): Promise<void>
   resumeSandbox(): Promise<void>
+  getSession(): Promise<string | null>
+  setSession(sessionId: string): Promise<void>
+  getHost(port: number): Promise<string>
+  getCurrentBranch(): string | undefined
+  executeCommand(command: string, options?: ExecuteCommandOptions): Promise<CommandResponse>
+  generateCode(
+    prompt: string,
+    mode?: AgentMode,
+    branch?: string,
+    history?: Conversation[],
+    callbacks?: StreamCallbacks,
+    background?: boolean,
+  ): Promise<AgentResponse>
+  runTests(
+    branch?: string,
+    history?: Conversation[],
+    callbacks?: StreamCallbacks,
+    background?: boolean,
+  ): Promise<CommandResponse>
+  pushToBranch(branch?: string): Promise<void>
+  createPullRequest(repository: string, labelOptions?: LabelOptions, branchPrefix?: string): Promise<PullRequestResult>
+  createPullRequest(labelOptions?: LabelOptions, branchPrefix?: string): Promise<PullRequestResult>
+  setGithubToken(token: string): void
+  setGithubRepository(repository: string): void
+  getApiKey(): string | undefined
+  getAgentType(): AgentType
+  getDefaultTemplate(): string
+  getModelConfig(): ModelConfig
+  getCommandConfig(prompt: string, mode?: AgentMode): AgentCommandConfig
+  getEnvironmentVariables(): Record<string, string | undefined>
+  /** A text as it has to stand between double quotes in a shell. */
+  escapePrompt(text: string): string
+  readonly config: BaseAgentConfig
+  /** The live sandbox of a JavaScript provider. */
+  readonly sandboxInstance: SandboxInstance | undefined
+  readonly lastPrompt: string | undefined
+  readonly currentBranch: string | undefined
+  readonly currentWorktreeDir: string | undefined
+  readonly WORKING_DIR: string
 }
 
 /**
@@ -471,10 +624,10 @@ export interface VibeKitAgentHandle {
  */
 export class VibeKit extends EventEmitter {
   /** Without an argument the object is configured with the `with*` methods. */
-  constructor(config?: VibeKitConfig)
+  constructor(config?: VibeKitOptions)
 
-  /** `undefined` until the first call that works. */
-  agent: VibeKitAgentHandle | undefined
+  /** Made by the first call that works; before that there is none, whatever the type says (that of upstream, for its users' code). */
+  agent: VibeKitAgentHandle
 
   withAgent(agent: VibeKitAgent | AgentConfig): this
   /** A provider object, such as {@link createLocalProvider} or any published provider package makes. */
@@ -488,6 +641,8 @@ export class VibeKit extends EventEmitter {
   withSecrets(secrets: SecretsConfig): this
   /** A session to continue. */
   withSession(sandboxId: string): this
+  /** OpenTelemetry spans of `generateCode()` and `executeCommand()`. */
+  withTelemetry(telemetry: TelemetryOptions): this
 
   /** The current session's id, `null` while there is none. Never touches the network. */
   getSession(): Promise<string | null>
@@ -504,10 +659,10 @@ export class VibeKit extends EventEmitter {
   ): Promise<AgentResponse>
 
   /** Lets the agent install dependencies and run the tests. */
-  runTests(options?: RunTestsOptions): Promise<AgentResponse>
+  runTests(options?: RunTestsOptions): Promise<CommandResponse>
 
   /** Runs a line in the sandbox's shell. */
-  executeCommand(command: string, options?: ExecuteCommandOptions): Promise<AgentResponse>
+  executeCommand(command: string, options?: ExecuteCommandOptions): Promise<CommandResponse>
 
   /** Ends the sandbox and all in it; the session is gone afterwards. Does nothing if there is none. */
   kill(options?: CallOptions): Promise<void>
@@ -532,6 +687,195 @@ export class VibeKit extends EventEmitter {
   once(event: string | symbol, listener: (...args: unknown[]) => void): this
   off<E extends keyof VibeKitEvents>(event: E, listener: (...args: VibeKitEvents[E]) => void): this
   off(event: string | symbol, listener: (...args: unknown[]) => void): this
+}
+
+// ---- agents on their own -------------------------------------------------------------------------------------------
+
+/** A sandbox as the configuration generation described it to its agents. */
+export interface SandboxConfig {
+  type: ProviderType
+  apiKey: string
+  templateId?: string
+  image?: string
+  serverUrl?: string
+  projectId?: string
+  billingPlan?: string
+  persistentVolume?: string
+  persistentVolumeStorage?: number
+  workingDirectory?: string
+  encryptedPorts?: number[]
+  h2Ports?: number[]
+}
+
+/** What all agents take. */
+export interface BaseAgentConfig {
+  /** Whose sandboxes it works in. Without one, and without `sandboxConfig`, every call that needs a sandbox rejects. */
+  sandboxProvider?: SandboxProvider
+  /** The same in the words of the configuration generation. */
+  sandboxConfig?: SandboxConfig
+  secrets?: Record<string, string>
+  /** A session to continue. */
+  sandboxId?: string
+  /** Absolute path inside the sandbox. Default: `/vibe0`. */
+  workingDirectory?: string
+  worktrees?: { enabled?: boolean; root?: string; cleanup?: boolean }
+  githubToken?: string
+  /** `owner/repo`. */
+  repoUrl?: string
+  telemetry?: TelemetryConfig
+  /** @deprecated Accepted so that older code compiles, and ignored: give `sandboxConfig`. */
+  e2bApiKey?: string
+  /** @deprecated Accepted so that older code compiles, and ignored: give `sandboxConfig`. */
+  e2bTemplateId?: string
+}
+
+/** What the agents take. */
+export interface CodexConfig extends BaseAgentConfig {
+  /** The vendor's key. */
+  providerApiKey?: string
+  /** Default: as {@link AgentModel.provider}. */
+  provider?: ModelProvider
+  /** Model name in the agent's spelling. Default: the agent's own. */
+  model?: string
+}
+export interface ClaudeConfig extends CodexConfig {
+  /** A subscription token, used when there is no key. Default: `CLAUDE_CODE_OAUTH_TOKEN`. */
+  oauthToken?: string
+}
+export interface OpenCodeConfig extends CodexConfig {}
+export interface GeminiConfig extends CodexConfig {}
+export interface GrokConfig extends CodexConfig {
+  /** Where the vendor's API is. */
+  baseUrl?: string
+}
+
+/** Which model writes commit messages and pull requests. */
+export interface ModelConfig {
+  provider: ModelProvider
+  apiKey: string
+  model?: string
+  baseUrl?: string
+}
+
+/** How an agent is run where only a shell line can be given, and how its pull requests are labelled. */
+export interface AgentCommandConfig {
+  command: string
+  errorPrefix: string
+  labelName: string
+  labelColor: string
+  labelDescription: string
+}
+
+/**
+ * What the agents' classes share. Calls have no events: messages and failures go to the callbacks of the call. Keys are kept
+ * in properties that listings and logs do not show.
+ */
+export abstract class BaseAgent {
+  constructor(config: BaseAgentConfig)
+  protected readonly config: BaseAgentConfig
+  protected sandboxInstance?: SandboxInstance
+  protected lastPrompt?: string
+  protected currentBranch?: string
+  protected currentWorktreeDir?: string
+  protected readonly WORKING_DIR: string
+
+  /** The sandbox, created or resumed if there is none. */
+  getSandbox(): Promise<SandboxInstance>
+  killSandbox(): Promise<void>
+  pauseSandbox(): Promise<void>
+  resumeSandbox(): Promise<void>
+  getSession(): Promise<string | null>
+  setSession(sessionId: string): Promise<void>
+  getHost(port: number): Promise<string>
+  /** The branch the last call was told to work on. */
+  getCurrentBranch(): string | undefined
+  executeCommand(command: string, options?: ExecuteCommandOptions): Promise<CommandResponse>
+  generateCode(
+    prompt: string,
+    mode?: AgentMode,
+    branch?: string,
+    history?: Conversation[],
+    callbacks?: StreamCallbacks,
+    background?: boolean,
+  ): Promise<AgentResponse>
+  runTests(
+    branch?: string,
+    history?: Conversation[],
+    callbacks?: StreamCallbacks,
+    background?: boolean,
+  ): Promise<CommandResponse>
+  pushToBranch(branch?: string): Promise<void>
+  createPullRequest(repository: string, labelOptions?: LabelOptions, branchPrefix?: string): Promise<PullRequestResult>
+  createPullRequest(labelOptions?: LabelOptions, branchPrefix?: string): Promise<PullRequestResult>
+  setGithubToken(token: string): void
+  setGithubRepository(repository: string): void
+
+  protected getApiKey(): string | undefined
+  protected getAgentType(): AgentType
+  protected getDefaultTemplate(): string
+  protected getModelConfig(): ModelConfig
+  protected getCommandConfig(prompt: string, mode?: AgentMode): AgentCommandConfig
+  protected getEnvironmentVariables(): Record<string, string | undefined>
+}
+
+/** Throws without `providerApiKey`. */
+export class CodexAgent extends BaseAgent {
+  constructor(config: CodexConfig)
+}
+/** Throws if `provider` is given and is not `anthropic`. */
+export class ClaudeAgent extends BaseAgent {
+  constructor(config: ClaudeConfig)
+}
+/** Throws without `providerApiKey`. */
+export class OpenCodeAgent extends BaseAgent {
+  constructor(config: OpenCodeConfig)
+}
+/** Throws if `provider` is given and is neither `gemini` nor `google`. */
+export class GeminiAgent extends BaseAgent {
+  constructor(config: GeminiConfig)
+}
+/** Throws if `provider` is given and is not `xai`, and without `providerApiKey`, `GROK_API_KEY` or `XAI_API_KEY`. */
+export class GrokAgent extends BaseAgent {
+  constructor(config: GrokConfig)
+}
+
+/** Each gives the class, as upstream's. */
+export function createClaudeAgent(): Promise<typeof ClaudeAgent>
+export function createCodexAgent(): Promise<typeof CodexAgent>
+export function createOpenCodeAgent(): Promise<typeof OpenCodeAgent>
+export function createGeminiAgent(): Promise<typeof GeminiAgent>
+export function createGrokAgent(): Promise<typeof GrokAgent>
+
+// ---- telemetry -----------------------------------------------------------------------------------------------------
+
+/**
+ * Spans of one session, sent by this object alone. The calls only take note; sending happens behind them, in batches, and its
+ * failures never reach the caller.
+ */
+export class TelemetryService {
+  /** Throws `INVALID_ARGUMENT` if the endpoint is no URL or a header cannot be sent. */
+  constructor(config: TelemetryConfig, sessionId?: string)
+  trackStart(agentType: string, mode: string, prompt: string, metadata?: Record<string, unknown>): void
+  trackStream(
+    agentType: string,
+    mode: string,
+    prompt: string,
+    streamData: string,
+    sandboxId?: string,
+    repoUrl?: string,
+    metadata?: Record<string, unknown>,
+  ): void
+  trackEnd(
+    agentType: string,
+    mode: string,
+    prompt: string,
+    sandboxId?: string,
+    repoUrl?: string,
+    metadata?: Record<string, unknown>,
+  ): void
+  trackError(agentType: string, mode: string, prompt: string, error: string, metadata?: Record<string, unknown>): void
+  /** Sends what is left, for no longer than `timeout`, and stops. */
+  shutdown(): Promise<void>
 }
 
 // ---- errors --------------------------------------------------------------------------------------------------------

@@ -1,8 +1,22 @@
 // One class, however it is loaded: this file only names what index.js has.
-export {
+import sdk from './index.js'
+
+export const {
   VibeKit,
   createDockerProvider,
   createLocalProvider,
+  createClaudeAgent,
+  createCodexAgent,
+  createGeminiAgent,
+  createGrokAgent,
+  createOpenCodeAgent,
+  BaseAgent,
+  ClaudeAgent,
+  CodexAgent,
+  GeminiAgent,
+  GrokAgent,
+  OpenCodeAgent,
+  TelemetryService,
   AGENT_TYPES,
   AGENT_LIST,
   AGENT_TEMPLATES,
@@ -15,4 +29,4 @@ export {
   PROVIDER_TEMPLATES,
   PROVIDER_DISPLAY_NAMES,
   PROVIDER_DESCRIPTIONS,
-} from './index.js'
+} = sdk

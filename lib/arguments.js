@@ -133,6 +133,7 @@ function generateCode([first, mode, history, callbacks]) {
       mode: modeOf(options.mode),
       branch: optionalText('branch', options.branch, 'Pass the name of a branch.'),
       history: historyOf(options.history),
+      background: flag('background', options.background),
       timeoutMs: count('timeoutMs', options.timeoutMs, TIMEOUT_HINT),
       maxOutputBytes: count('maxOutputBytes', options.maxOutputBytes, BYTES_HINT),
     },

@@ -59,7 +59,10 @@ class Output {
     this.native = native
     this.call = call
     this.channels = channels
+    /** The provider failed: nothing more is listened to. */
     this.over = false
+    /** The provider has answered. Messages it completes later still come, as with upstream: a background command's, say. */
+    this.answered = false
     /** @type {Messages | undefined} */
     this.stdout = undefined
     /** @type {Messages | undefined} */
@@ -73,7 +76,7 @@ class Output {
   chunk(stream, chunk) {
     if (typeof chunk !== 'string') throw new TypeError('chunk.replace is not a function: onStdout and onStderr take strings')
     const { call, channels } = this
-    if (this.over || call.settled) return
+    if (this.over || (call.settled && !this.answered)) return
     const messages = (this[stream] ??= new Messages(this.native)).push(chunk)
     if (messages === undefined) return
     for (const message of messages) {
@@ -94,14 +97,17 @@ class ProviderDriver {
    * @param {import('./native').Machine} machine
    * @param {any} provider
    * @param {Record<string, unknown>} secrets handed to `create` as they are, whatever their types
-   * @param {(id: string | null) => void} onSession gets the session id whenever it changes
+   * @param {object} owner
+   * @param {(id: string | null) => void} owner.onSession gets the session id whenever it changes
+   * @param {(instance: any) => void} owner.onSandbox gets the live sandbox whenever it changes, `undefined` when there is none
+   * @param {() => Record<string, unknown>} owner.variables what the agent gives a sandbox, under upstream's names and in its order
    */
-  constructor(native, machine, provider, secrets, onSession) {
+  constructor(native, machine, provider, secrets, owner) {
     this.native = native
     this.machine = machine
     this.provider = provider
     this.secrets = secrets
-    this.onSession = onSession
+    this.owner = owner
     this.lastOp = 0
     /** Calls in flight by operation. @type {Map<number, Call>} */
     this.calls = new Map()
@@ -216,11 +222,11 @@ class ProviderDriver {
       case 'settle':
         return this.settle(action)
       case 'session':
-        return this.onSession(action.id)
+        return this.owner.onSession(action.id)
       case 'close':
         return void this.request(action, async (instance) => {
           await instance.kill()
-          this.sandboxes.delete(action.sandbox)
+          this.forget(action.sandbox)
         })
       case 'pause':
         return void this.request(action, (instance) => instance.pause())
@@ -229,7 +235,7 @@ class ProviderDriver {
           const { provider } = this
           const resumed = await provider.resume(instance.sandboxId)
           const id = idOf(resumed)
-          this.sandboxes.set(action.sandbox, resumed)
+          this.keep(action.sandbox, resumed)
           return id
         })
       case 'host':
@@ -240,7 +246,7 @@ class ProviderDriver {
           return typeof host === 'string' ? host : null
         })
       case 'release':
-        this.sandboxes.delete(action.sandbox)
+        this.forget(action.sandbox)
         return
       case 'remember':
         // JavaScript providers have no place for a record.
@@ -314,7 +320,7 @@ class ProviderDriver {
         ? provider.resume(resume)
         : provider.create(this.environment(env), agent, workingDirectory))
       const sandboxId = idOf(instance)
-      this.sandboxes.set(ticket, instance)
+      this.keep(ticket, instance)
       result = { Ok: { sandboxId } }
     } catch (thrown) {
       result = { Err: this.failure(thrown) }
@@ -322,13 +328,30 @@ class ProviderDriver {
     this.feed({ input: 'opened', ticket, result })
   }
 
+  /** @param {number} ticket @param {any} instance */
+  keep(ticket, instance) {
+    this.sandboxes.set(ticket, instance)
+    this.owner.onSandbox(instance)
+  }
+
+  /** @param {number} ticket */
+  forget(ticket) {
+    this.sandboxes.delete(ticket)
+    this.owner.onSandbox([...this.sandboxes.values()].at(-1))
+  }
+
+  /** The sandbox a finished `getSandbox` call named. @param {number} ticket @returns {any} */
+  sandbox(ticket) {
+    return this.sandboxes.get(ticket)
+  }
+
   /**
-   * The agent's variables first, then the secrets.
+   * The agent's variables first, then the secrets. A variable without a value is there as well, as with upstream.
    * @param {Array<[string, string]>} env
    */
   environment(env) {
-    const own = env.filter(([name]) => !Object.hasOwn(this.secrets, name))
-    return { ...Object.fromEntries(own), ...this.secrets }
+    const known = Object.fromEntries(env.filter(([name]) => !Object.hasOwn(this.secrets, name)))
+    return { ...this.owner.variables(), ...known, ...this.secrets }
   }
 
   /**
@@ -361,7 +384,8 @@ class ProviderDriver {
       if (output) output.over = true
       return this.feed({ input: 'ran', op, ticket, result: { Err: this.failure(thrown) } })
     }
-    if (output) output.over = true
+    // A call that was given up before hears nothing more.
+    if (output) output.answered = !output.call.settled
     this.take(this.native.ran(this.machine, op, ticket, exitCodeOf(answer), json))
   }
 

@@ -245,4 +245,9 @@ function listener(name, value) {
   return /** @type {(chunk: string) => void} */ (value)
 }
 
-module.exports = { NativeProviderObject, nativeProviderOf }
+/** The object of a sandbox that a machine has opened. @param {NativeSandbox | null} sandbox @returns {NativeSandboxObject | undefined} */
+function sandboxObject(sandbox) {
+  return sandbox === null ? undefined : new NativeSandboxObject(sandbox, JSON.parse(native().describeSandbox(sandbox)))
+}
+
+module.exports = { NativeProviderObject, nativeProviderOf, sandboxObject }

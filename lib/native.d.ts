@@ -52,6 +52,13 @@ export function check(setup: string, access: 'session' | 'work'): string | null
  */
 export function machine(setup: string, provider?: NativeProvider | null): Machine | string
 
+/** The line a JavaScript provider would run for a prompt (JSON setup as for {@link machine}); null while the agent cannot be used. */
+export function shellCommand(setup: string, prompt: string, ask: boolean): string | null
+/** What an open sandbox tells, as JSON-like object of {@link providerOpen}: `{ sandboxId, processesLost }`. */
+export function describeSandbox(sandbox: NativeSandbox): string
+/** Native driver: the sandbox of the ticket a finished `getSandbox` call gave. */
+export function machineSandbox(machine: Machine, ticket: number): NativeSandbox | null
+
 /** Native driver: starts a call (JSON of `{ call: "executeCommand", … }`, protocol.rs `Call`). Gives the operation's id. */
 export function start(machine: Machine, call: string, onFrames: OnFrames): number
 /** Native driver: the caller no longer wants the result. */
@@ -137,6 +144,21 @@ export function sandboxWrite(sandbox: NativeSandbox, path: string, content: Uint
 export function sandboxCancel(op: number): void
 /** Standard input of a run with `pipeStdin`; `null` closes it. False when the run has none or is over. */
 export function sandboxInput(op: number, data: Uint8Array | null): boolean
+// ---- telemetry -----------------------------------------------------------------------------------------------------
+
+export interface NativeTelemetry { readonly __telemetry: unique symbol }
+/**
+ * Makes an instance. `options`: JSON of `Options` in vibekit-telemetry; `env`: JSON of the host's environment variables. Gives
+ * JSON of a failure when they are wrong. Talks to nobody.
+ */
+export function telemetry(options: string, env: string): NativeTelemetry | string
+/** Takes a record (JSON of `Record` in vibekit-telemetry). Never waits, never fails. */
+export function telemetryRecord(telemetry: NativeTelemetry, record: string): void
+/** Sends what was recorded: DONE null, FAIL when spans were lost. */
+export function telemetryFlush(telemetry: NativeTelemetry, onFrames: OnFrames): number
+/** The same, and the caller waits; for a process that ends. */
+export function telemetryFlushNow(telemetry: NativeTelemetry, limitMs: number): void
+
 /** JSON of a failure (error.rs `Error`). */
 export interface Failure {
   code: string

@@ -140,6 +140,11 @@ function nativeDriver(native, machine) {
       const { outcome } = await follow(begin, deliver, extras.signal, (id) => native.cancel(machine, id))
       return outcome
     },
+    /** The sandbox a finished `getSandbox` call named. @param {number} ticket @returns {any} */
+    sandbox(ticket) {
+      const { sandboxObject } = require('./native-provider')
+      return sandboxObject(native.machineSandbox(machine, ticket))
+    },
   }
 }
 

@@ -17,6 +17,9 @@ const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'worki
  * @property {unknown} [sandbox]
  * @property {unknown} [secrets]
  * @property {unknown} [github]
+ * @property {unknown} [environment]
+ * @property {unknown} [worktrees]
+ * @property {unknown} [telemetry]
  * @property {unknown} [workingDirectory]
  * @property {unknown} [sandboxId]
  */

@@ -17,7 +17,6 @@ const DEPRECATED =
  * `#private` one works through proxies.
  */
 const kState = Symbol('state')
-const kOwner = Symbol('owner')
 
 /**
  * @typedef {object} State
@@ -25,12 +24,18 @@ const kOwner = Symbol('owner')
  * @property {unknown} config what the constructor got
  * @property {boolean} ready the agent was found usable; `session` holds
  * @property {string | null} session
+ * @property {import('./telemetry').TelemetryService} [telemetry] what spans go to
+ * @property {import('./agents').BaseAgent} [agent] the agent that made this object for itself
  * @property {Driver | undefined} driver made by the first call that works
  *
  * @typedef {object} Driver
  * @property {(parsed: import('./arguments').Parsed, deliver: import('./operation').Deliver) => Promise<any>} call makes a call, gives its value
  * @property {(parsed: import('./arguments').Parsed, deliver: import('./operation').Deliver) => Promise<import('./operation').Outcome>} start the same, without making an error of a failure
+ * @property {(ticket: number) => any} sandbox the sandbox a finished `getSandbox` call named
  */
+
+/** There is no detection of test runners: the agent finds out (upstream's own words). */
+const TESTS_PROMPT = 'Install dependencies and run tests'
 
 /** @param {VibeKit} vibeKit @returns {State} */
 const stateOf = (vibeKit) => /** @type {any} */ (vibeKit)[kState]
@@ -43,7 +48,7 @@ class VibeKit extends EventEmitter {
     native()
     /** @type {import('./setup').Options} */
     this.options = {}
-    /** @type {Agent | undefined} */
+    /** Made by the first call that works. @type {import('./agents').BaseAgent | undefined} */
     this.agent = undefined
     /** @type {State} */
     const state = { fluent: config === undefined, config, ready: false, session: null, driver: undefined }
@@ -87,6 +92,11 @@ class VibeKit extends EventEmitter {
     return configure(this, 'sandboxId', sandboxId)
   }
 
+  /** @param {unknown} telemetry @returns {this} */
+  withTelemetry(telemetry) {
+    return configure(this, 'telemetry', telemetry)
+  }
+
   /**
    * The session id is kept here, by the frames that change it, so nothing has to be asked.
    * @returns {Promise<string | null>}
@@ -126,14 +136,14 @@ class VibeKit extends EventEmitter {
     const parsed = parse.generateCode(parameters)
     // eslint-disable-next-line no-console -- upstream's warning, the only thing this library ever prints
     if (isCommandFlow(this, parsed) && !process.env.VIBEKIT_NO_DEPRECATION) console.warn(DEPRECATED)
-    return report(this, parsed, driver.call(parsed, delivery(this, parsed)))
+    return report(this, parsed, measure(this, driver, parsed))
   }
 
   /** @param {unknown} [options] @returns {Promise<any>} */
   async runTests(options) {
     const driver = work(this)
-    const prompt = 'Install dependencies and run tests'
-    const parsed = parse.generateCode([{ ...parse.optionsOf('runTests', options), prompt, mode: 'code' }])
+    const parsed = parse.generateCode([{ ...parse.optionsOf('runTests', options), prompt: TESTS_PROMPT, mode: 'code' }])
+    parsed.request.agentLevel = true
     return report(this, parsed, driver.call(parsed, delivery(this, parsed)))
   }
 
@@ -141,6 +151,8 @@ class VibeKit extends EventEmitter {
   async executeCommand(command, options) {
     const driver = work(this)
     const parsed = parse.executeCommand(command, options)
+    if (stateOf(this).telemetry) return report(this, parsed, measure(this, driver, parsed))
+    if (parsed.request.branch) note(this, parsed)
     const outcome = await driver.start(parsed, delivery(this, parsed))
     // A promise less than `report` takes, in the call that is made most.
     return 'value' in outcome ? conclude(outcome, parsed.extras.signal) : report(this, parsed, failed(outcome, parsed.extras.signal))
@@ -173,7 +185,9 @@ class VibeKit extends EventEmitter {
    * @returns {Promise<void>}
    */
   async dispose() {
-    if (stateOf(this).driver) await simple(this, { call: 'dispose' })
+    const { driver, telemetry } = stateOf(this)
+    if (driver) await simple(this, { call: 'dispose' })
+    await telemetry?.shutdown()
   }
 }
 
@@ -184,48 +198,6 @@ if (Symbol.asyncDispose) {
     configurable: true,
     writable: true,
   })
-}
-
-/** @param {Agent} agent @returns {VibeKit} */
-const ownerOf = (agent) => /** @type {any} */ (agent)[kOwner]
-
-/** The agent of an object, as upstream lets users see it once the first call has made it. */
-class Agent {
-  /** @param {VibeKit} vibeKit */
-  constructor(vibeKit) {
-    Object.defineProperty(this, kOwner, { value: vibeKit })
-  }
-
-  async getSession() {
-    return ownerOf(this).getSession()
-  }
-
-  /** @param {unknown} sessionId */
-  async setSession(sessionId) {
-    return ownerOf(this).setSession(sessionId)
-  }
-
-  /** @param {unknown} command @param {unknown} [options] */
-  async executeCommand(command, options) {
-    return ownerOf(this).executeCommand(command, options)
-  }
-
-  /** @param {unknown} port */
-  async getHost(port) {
-    return ownerOf(this).getHost(port)
-  }
-
-  async killSandbox() {
-    return ownerOf(this).kill()
-  }
-
-  async pauseSandbox() {
-    return ownerOf(this).pause()
-  }
-
-  async resumeSandbox() {
-    return ownerOf(this).resume()
-  }
 }
 
 /**
@@ -282,12 +254,35 @@ function work(vibeKit) {
   if (typeof machine === 'string') throw revive(JSON.parse(machine))
   const javascript = provider === null && sandbox !== undefined && sandbox !== null
   state.driver = javascript
-    ? new ProviderDriver(addon, machine, sandbox, secrets, (id) => (state.session = id))
+    ? new ProviderDriver(addon, machine, sandbox, secrets, {
+        onSession: (id) => (state.session = id),
+        onSandbox(instance) {
+          if (vibeKit.agent) vibeKit.agent.sandboxInstance = instance
+        },
+        variables: () => vibeKit.agent?.getEnvironmentVariables() ?? {},
+      })
     : nativeDriver(addon, machine)
   state.session = sessionId
   state.ready = true
-  vibeKit.agent = new Agent(vibeKit)
+  const config = configurationOf(vibeKit)
+  if (config.telemetry) state.telemetry = require('./telemetry').serviceOf(config)
+  vibeKit.agent = state.agent ?? require('./agents').agentOf(vibeKit, config)
   return state.driver
+}
+
+/** The configuration under what the setters set. @param {VibeKit} vibeKit @returns {Record<string, any>} */
+function configurationOf(vibeKit) {
+  const { config } = stateOf(vibeKit)
+  const { sandboxId, ...options } = vibeKit.options
+  const base = typeof config === 'object' && config !== null ? config : {}
+  return { ...base, ...options, sessionId: sandboxId ?? /** @type {any} */ (base).sessionId }
+}
+
+/** The sandbox itself, opened if there is none. @param {VibeKit} vibeKit @returns {Promise<any>} */
+async function sandboxOf(vibeKit) {
+  const driver = work(vibeKit)
+  const parsed = { request: { call: 'getSandbox' }, extras: {} }
+  return driver.sandbox(await driver.call(parsed, delivery(vibeKit, parsed)))
 }
 
 /**
@@ -319,7 +314,39 @@ async function simple(vibeKit, request, options, port) {
  * @param {import('./arguments').Parsed} parsed
  */
 function isCommandFlow(vibeKit, { request }) {
-  return stateOf(vibeKit).fluent && !(request.call === 'generateCode' && vibeKit.options.github)
+  return stateOf(vibeKit).fluent && !(request.call === 'generateCode' && (request.agentLevel || vibeKit.options.github))
+}
+
+/**
+ * Makes a call, as spans if its user wants that.
+ * @param {VibeKit} vibeKit @param {NonNullable<State['driver']>} driver @param {import('./arguments').Parsed} parsed
+ * @returns {Promise<any>}
+ */
+function measure(vibeKit, driver, parsed) {
+  const state = stateOf(vibeKit)
+  const deliver = delivery(vibeKit, parsed)
+  if (!state.telemetry) return driver.call(parsed, deliver)
+  const { measured } = require('./telemetry')
+  const config = { ...configurationOf(vibeKit), fluent: state.fluent }
+  return measured(state.telemetry, config, parsed, deliver, (listen) => driver.call(parsed, listen), () => state.session)
+}
+
+/** @param {VibeKit} vibeKit @param {import('./arguments').Parsed} parsed */
+function note({ agent }, { request }) {
+  if (agent && request.branch) agent.currentBranch = String(request.branch)
+}
+
+/**
+ * Keeps what upstream keeps on the agent: the branch a call was told, and the prompt of one that succeeded.
+ * @param {VibeKit} vibeKit @param {import('./arguments').Parsed} parsed @param {Promise<any>} outcome
+ */
+async function noted(vibeKit, parsed, outcome) {
+  const { agent } = vibeKit
+  const { request } = parsed
+  note(vibeKit, parsed)
+  const value = await outcome
+  if (agent && request.call === 'generateCode') agent.lastPrompt = String(request.prompt)
+  return value
 }
 
 /**
@@ -330,9 +357,9 @@ function isCommandFlow(vibeKit, { request }) {
  */
 async function report(vibeKit, parsed, outcome) {
   const { callbacks, signal } = parsed.extras
-  if (!callbacks?.onError || !isCommandFlow(vibeKit, parsed)) return outcome
+  if (!callbacks?.onError || !isCommandFlow(vibeKit, parsed)) return noted(vibeKit, parsed, outcome)
   try {
-    return await outcome
+    return await noted(vibeKit, parsed, outcome)
   } catch (error) {
     if (!signal?.aborted) callbacks.onError(messageOf(error))
     throw error
@@ -378,4 +405,35 @@ function delivery(vibeKit, { request, extras: { callbacks } }) {
   }
 }
 
-module.exports = { VibeKit }
+/** What the agents' classes need of an object. */
+const internals = {
+  TESTS_PROMPT,
+  configurationOf,
+  sandbox: sandboxOf,
+
+  /** The object belongs to an agent instead of having one. @param {VibeKit} vibeKit @param {import('./agents').BaseAgent} agent */
+  ownAgent(vibeKit, agent) {
+    stateOf(vibeKit).agent = agent
+  },
+
+  /** A call whose deliveries go elsewhere. @param {VibeKit} vibeKit @param {import('./arguments').Parsed} parsed @param {import('./operation').Deliver} deliver */
+  async perform(vibeKit, parsed, deliver) {
+    return noted(vibeKit, parsed, work(vibeKit).call(parsed, deliver))
+  },
+
+  /** Whether a call's messages are `update` events. @param {VibeKit} vibeKit @param {import('./arguments').Parsed} parsed */
+  hasUpdates: (vibeKit, { request }) => !(stateOf(vibeKit).fluent && request.call === 'executeCommand'),
+
+  /** @param {VibeKit} vibeKit @param {string} id */
+  session(vibeKit, id) {
+    stateOf(vibeKit).session = id === '' ? null : id
+  },
+
+  /** @param {VibeKit} vibeKit @param {unknown} prompt @param {unknown} mode @returns {string} */
+  shellCommand(vibeKit, prompt, mode) {
+    const text = parse.text('prompt', prompt, 'Pass what the agent is to do.')
+    return native().shellCommand(setup(vibeKit).json, text.toWellFormed(), mode === 'ask') ?? ''
+  },
+}
+
+module.exports = { VibeKit, internals }

@@ -24,6 +24,7 @@ mod packed;
 mod runtime;
 mod sandbox;
 mod stepped;
+mod telemetry;
 mod text;
 
 use napi_derive::napi;

@@ -7,12 +7,12 @@ use napi::bindgen_prelude::{Either, External, Result};
 use napi_derive::napi;
 use vibekit_core::config::Setup;
 use vibekit_core::machine::Machine;
-use vibekit_core::protocol::Call;
+use vibekit_core::protocol::{Call, Mode};
 use vibekit_driver::{Driver, Sink, Stepped};
 use vibekit_sandbox::Provider;
 
 use crate::channel::{Channel, OnFrames};
-use crate::sandbox::{self, NativeProvider};
+use crate::sandbox::{self, NativeProvider, NativeSandbox};
 use crate::{failure, runtime};
 
 /// A machine and who drives it.
@@ -35,6 +35,13 @@ pub fn check(setup_json: String, access: String) -> Option<String> {
         _ => setup.check_work(),
     });
     checked.err().map(|error| failure::json(&error))
+}
+
+/// The line a JavaScript provider would run for a prompt.
+#[napi(catch_unwind)]
+pub fn shell_command(setup_json: String, prompt: String, ask: bool) -> Option<String> {
+    let mode = if ask { Mode::Ask } else { Mode::Code };
+    setup(&setup_json).ok().and_then(|setup| Machine::shell_command(&setup, &prompt, mode))
 }
 
 /// Makes a machine.
@@ -77,6 +84,15 @@ pub fn start(machine: &External<Handle>, call: String, on_frames: OnFrames<'_>) 
             channel.settle(Err(error));
             Ok(Driver::next_op())
         }
+    }
+}
+
+/// The sandbox a finished `getSandbox` call named.
+#[napi(catch_unwind)]
+pub fn machine_sandbox(machine: &External<Handle>, ticket: u32) -> Option<External<NativeSandbox>> {
+    match &**machine {
+        Handle::Native(driver) => driver.sandbox(ticket).map(|sandbox| External::new(NativeSandbox(sandbox))),
+        Handle::Stepped(_) => None,
     }
 }
 

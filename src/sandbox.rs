@@ -20,7 +20,7 @@ use crate::{failure, runtime};
 /// A provider behind an opaque handle.
 pub struct NativeProvider(pub(crate) Arc<dyn Provider>);
 /// A sandbox behind an opaque handle.
-pub struct NativeSandbox(Arc<dyn Sandbox>);
+pub struct NativeSandbox(pub(crate) Arc<dyn Sandbox>);
 
 /// What finished operations leave to be fetched, and handles on running ones.
 #[derive(Default)]
@@ -47,7 +47,7 @@ pub(crate) fn provider_of(setup: &Setup, env: &Value) -> vibekit_core::Result<Ar
 }
 
 /// The host's environment as the shim sees it.
-fn lookup(env: &Value) -> Lookup {
+pub(crate) fn lookup(env: &Value) -> Lookup {
     let env = env.clone();
     Arc::new(move |name| env[name].as_str().map(str::to_owned))
 }
@@ -105,6 +105,14 @@ pub fn provider_open(
 #[napi(catch_unwind)]
 pub fn take_sandbox(op: u32) -> Option<External<NativeSandbox>> {
     table().sandboxes.remove(&op).map(|sandbox| External::new(NativeSandbox(sandbox)))
+}
+
+/// What an open sandbox tells.
+#[napi(catch_unwind)]
+pub fn describe_sandbox(sandbox: &External<NativeSandbox>) -> String {
+    let sandbox = &sandbox.0;
+    json!({ "sandboxId": sandbox.id(), "processesLost": sandbox.processes_lost(), "paused": sandbox.paused() })
+        .to_string()
 }
 
 /// Starts an operation on a sandbox.
@@ -209,7 +217,7 @@ pub fn provider_probe(provider: &External<NativeProvider>, on_frames: OnFrames<'
 }
 
 /// Runs one piece of work with a channel of its own.
-fn perform<F, W>(on_frames: &OnFrames<'_>, work: F) -> Result<u32>
+pub(crate) fn perform<F, W>(on_frames: &OnFrames<'_>, work: F) -> Result<u32>
 where
     F: FnOnce(u32) -> W,
     W: Future<Output = vibekit_core::Result<Value>> + Send + 'static,

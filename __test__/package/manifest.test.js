@@ -12,8 +12,9 @@ const { succeed } = require('../support/command')
 const root = path.join(__dirname, '../..')
 const NAMES = [
   'AGENT_CAPABILITIES', 'AGENT_DESCRIPTIONS', 'AGENT_DISPLAY_NAMES', 'AGENT_LIST', 'AGENT_PROVIDERS', 'AGENT_TEMPLATES', 'AGENT_TYPES',
-  'PROVIDER_DESCRIPTIONS', 'PROVIDER_DISPLAY_NAMES', 'PROVIDER_TEMPLATES', 'PROVIDER_TYPES', 'SANDBOX_PROVIDERS',
-  'VibeKit', 'createDockerProvider', 'createLocalProvider',
+  'BaseAgent', 'ClaudeAgent', 'CodexAgent', 'GeminiAgent', 'GrokAgent', 'OpenCodeAgent',
+  'PROVIDER_DESCRIPTIONS', 'PROVIDER_DISPLAY_NAMES', 'PROVIDER_TEMPLATES', 'PROVIDER_TYPES', 'SANDBOX_PROVIDERS', 'TelemetryService',
+  'VibeKit', 'createClaudeAgent', 'createCodexAgent', 'createDockerProvider', 'createGeminiAgent', 'createGrokAgent', 'createLocalProvider', 'createOpenCodeAgent',
 ]
 
 test('is CommonJS for Node.js 20 and later, with nothing to install beside it and nothing run at installation', () => {
@@ -31,6 +32,7 @@ test('is published with these files and no others', async () => {
     'index.d.ts',
     'index.js',
     'index.mjs',
+    'lib/agents.js',
     'lib/arguments.js',
     'lib/constants.js',
     'lib/drive.js',
@@ -44,6 +46,7 @@ test('is published with these files and no others', async () => {
     ...['docker-hub', 'ecr', 'github', 'manager', 'registry', 'resolver', 'upload'].map((name) => `lib/registry/${name}.js`),
     ...['config-manager', 'docker-client', 'images', 'logger', 'run'].map((name) => `lib/services/${name}.js`),
     'lib/setup.js',
+    'lib/telemetry.js',
     'lib/vibekit.js',
     'package.json',
     ...['registry', 'services'].flatMap((name) => ['d.mts', 'd.ts', 'js', 'mjs'].map((form) => `${name}.${form}`)),

@@ -18,18 +18,21 @@ beforeAll(async () => {
   fs.mkdirSync(path.join(project, 'node_modules/@types'), { recursive: true })
   fs.symlinkSync(path.join(modules, '@types/node'), path.join(project, 'node_modules/@types/node'))
   fs.symlinkSync(path.join(modules, 'undici-types'), path.join(project, 'node_modules/undici-types'))
-  const user = fs.readFileSync(path.join(__dirname, 'types/user.ts'))
-  for (const name of ['user.ts', 'user.mts', 'user.cts']) fs.writeFileSync(path.join(project, name), user)
+  for (const name of ['user', 'upstream']) {
+    const code = fs.readFileSync(path.join(__dirname, `types/${name}.ts`))
+    for (const form of ['ts', 'mts', 'cts']) fs.writeFileSync(path.join(project, `${name}.${form}`), code)
+  }
   fs.writeFileSync(path.join(project, 'package.json'), '{ "name": "user", "private": true }')
 })
 afterAll(() => fs.rmSync(project, { recursive: true, force: true }))
 
 test.each([
-  ['node10', 'commonjs', ['user.ts']],
-  ['node16', 'node16', ['user.ts', 'user.mts', 'user.cts']],
-  ['nodenext', 'nodenext', ['user.ts', 'user.mts', 'user.cts']],
-  ['bundler', 'esnext', ['user.ts', 'user.mts']],
-])('users\' code compiles with moduleResolution %s', async (moduleResolution, module, files) => {
+  ['node10', 'commonjs', ['ts']],
+  ['node16', 'node16', ['ts', 'mts', 'cts']],
+  ['nodenext', 'nodenext', ['ts', 'mts', 'cts']],
+  ['bundler', 'esnext', ['ts', 'mts']],
+])('users\' code compiles with moduleResolution %s', async (moduleResolution, module, forms) => {
+  const files = ['user', 'upstream'].flatMap((name) => forms.map((form) => `${name}.${form}`))
   const config = {
     compilerOptions: { strict: true, skipLibCheck: false, noEmit: true, target: 'es2022', types: ['node'], module, moduleResolution },
     files,
@@ -46,7 +49,7 @@ test('name no any', () => {
 })
 
 test('lib matches the declarations: every exported name has a value', () => {
-  const declared = [...fs.readFileSync(path.join(root, 'index.d.ts'), 'utf8').matchAll(/^export (?:const|function|class) (\w+)/gm)]
+  const declared = [...fs.readFileSync(path.join(root, 'index.d.ts'), 'utf8').matchAll(/^export (?:const|function|(?:abstract )?class) (\w+)/gm)]
   expect(declared.map(([, name]) => name).sort()).toEqual(Object.keys(require('vibekit-native')).sort())
 })
 

@@ -16,6 +16,7 @@ import {
   type SecretsConfig,
   type VibeKitConfig,
   type VibeKitError,
+  type VibeKitOptions,
   type VibeKitStreamCallbacks,
 } from 'vibekit-native'
 
@@ -125,7 +126,7 @@ export async function local(): Promise<number> {
 }
 
 export const asProvider: SandboxProvider = createLocalProvider()
-export const inConfig: VibeKitConfig = { agent: { type: 'claude' }, sandbox: createLocalProvider() }
+export const inConfig: VibeKitOptions = { agent: { type: 'claude' }, sandbox: createLocalProvider() }
 
 export function told(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? (error as VibeKitError).hint : undefined

@@ -51,6 +51,13 @@ pub enum Call {
         /// Earlier conversation, used when the agent has no conversation of its own to resume.
         #[serde(default)]
         history: Vec<Message>,
+        /// Upstream's agent-level flow (contract 3.4), whatever the object's generation: `runTests` and the agents' own
+        /// methods.
+        #[serde(default)]
+        agent_level: bool,
+        /// Passed to the provider with the agent's command (JavaScript providers; a turn of ours is always followed).
+        #[serde(default)]
+        background: bool,
         /// Limit on the whole turn in milliseconds of running time. Default 3 600 000; 0 is none.
         #[serde(default)]
         timeout_ms: Option<u64>,
@@ -97,6 +104,8 @@ pub enum Call {
         /// Port inside the sandbox, passed through untouched.
         port: Value,
     },
+    /// Have a sandbox, and nothing else. Settles with the ticket of the [`Action::Open`] that made it.
+    GetSandbox,
     /// Let go of the sandbox: stop what runs, release the session, kill it if it is ephemeral.
     Dispose,
 }

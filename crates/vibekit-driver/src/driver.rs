@@ -122,6 +122,12 @@ impl Driver {
         self.inner.input(Input::Cancel { op });
     }
 
+    /// The sandbox a finished [`Call::GetSandbox`] named, while the driver has it.
+    #[must_use]
+    pub fn sandbox(&self, ticket: Ticket) -> Option<Arc<dyn Sandbox>> {
+        self.inner.lock().sandboxes.get(&ticket).map(|open| open.sandbox.clone())
+    }
+
     /// The current session id.
     #[must_use]
     pub fn session(&self) -> Option<String> {

@@ -28,6 +28,10 @@ impl Machine {
                 self.begin(op, Kind::Host(port));
                 self.want(op);
             }
+            Call::GetSandbox => {
+                self.begin(op, Kind::Sandbox);
+                self.want(op);
+            }
             Call::SetSession { id } => {
                 let result = self.set_session(id).map(|()| Value::Null);
                 self.act(Action::Settle { op, result });
@@ -60,10 +64,13 @@ impl Machine {
             return Err(disposed());
         }
         match call {
-            Call::GenerateCode { .. } | Call::ExecuteCommand { .. } | Call::GetHost { .. } => {
+            Call::GenerateCode { .. }
+            | Call::ExecuteCommand { .. }
+            | Call::GetHost { .. }
+            | Call::GetSandbox => {
                 self.setup.check_work()?;
-                if matches!(call, Call::GenerateCode { .. }) {
-                    self.check_credential()?;
+                if let Call::GenerateCode { agent_level, .. } = call {
+                    self.check_credential(*agent_level)?;
                 }
                 self.setup.check_openable()
             }
@@ -78,8 +85,8 @@ impl Machine {
 
     /// Fluent objects may be without a credential as long as they only run commands. The command flow of JavaScript
     /// providers is a command (contract, 3.3).
-    fn check_credential(&self) -> Result<()> {
-        let command = !self.native() && route(&self.setup) == Route::Fluent;
+    fn check_credential(&self, agent_level: bool) -> Result<()> {
+        let command = !self.native() && !agent_level && route(&self.setup) == Route::Fluent;
         match self.setup.agent() {
             Some(agent) if !command => {
                 agents::validate(agent.clone(), Credentials::Required, &|_| None).map(|_| ())

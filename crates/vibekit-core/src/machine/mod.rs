@@ -90,6 +90,7 @@ enum Kind {
     Pause,
     Thaw,
     Host(Value),
+    Sandbox,
     Dispose,
 }
 
@@ -167,6 +168,14 @@ impl Machine {
             self.setup = setup;
         }
         untouched
+    }
+
+    /// The line a JavaScript provider would run for a prompt, without the leading `cd`: upstream's `getCommandConfig`.
+    /// `None` while the agent cannot be used.
+    #[must_use]
+    pub fn shell_command(setup: &Setup, prompt: &str, mode: crate::protocol::Mode) -> Option<String> {
+        let agent = setup.agent()?;
+        Some(crate::agents::shell_command(agent, prompt, mode, &[], work::route(setup)))
     }
 
     /// The current session id.

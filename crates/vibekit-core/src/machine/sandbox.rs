@@ -156,6 +156,7 @@ impl Machine {
         entering.slot = Some(ticket);
         let port = match &entering.kind {
             Kind::Host(port) => Some(port.clone()),
+            Kind::Sandbox => return self.settle(op, Ok(ticket.into())),
             _ => None,
         };
         if let Some(slot) = self.slots.get_mut(&ticket) {

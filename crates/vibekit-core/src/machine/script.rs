@@ -8,6 +8,7 @@ use super::work::{Request, Run, Why, Work, route};
 use super::{Alarm, Kind, Machine, aborted, killed, limits, timed_out};
 use crate::agents::{self, TurnRequest};
 use crate::command::{Command, Exit, Program, Stdin};
+use crate::config::Generation;
 use crate::event::{AgentError, AgentErrorCode, Body, Finished, Outcome, Severity};
 use crate::protocol::{Emission, OpId, Report, Ticket};
 use crate::session::Conversation;
@@ -141,7 +142,9 @@ impl Machine {
                 self.emit(op, messages, text);
                 self.step(op, Step::Checkout);
             }
-            Some(_) if !work.voice.agent_level => self.step(op, Step::Probe),
+            Some(_) if !work.voice.agent_level || self.setup.generation() == Generation::Fluent => {
+                self.step(op, Step::Probe);
+            }
             _ => self.step(op, Step::Main),
         }
     }
@@ -151,6 +154,7 @@ impl Machine {
         let Some((work, ticket)) = self.work(op) else { return };
         let (agent_level, messages) = (work.voice.agent_level, work.voice.messages);
         let branch = work.branch().unwrap_or_default().to_owned();
+        let worktree = if agent_level { "" } else { "/worktree" };
         let say = |machine: &mut Self, text: String| machine.emit(op, messages, git_message(&text));
         match (step, result) {
             (Step::Mkdir, Ok(())) => self.prepare(op),
@@ -183,6 +187,10 @@ impl Machine {
                 self.step(op, Step::Main);
             }
             (Step::Pull | Step::CheckoutNew | Step::Main, Ok(())) => self.step(op, Step::Main),
+            (Step::Probe, Err(_)) => {
+                say(self, format!("Not in a git repository, skipping branch{worktree} operations"));
+                self.step(op, Step::Main);
+            }
             (Step::Checkout | Step::Pull, Err(_)) if agent_level => {
                 say(self, format!("Branch {branch} not found, creating new branch"));
                 self.step(op, Step::CheckoutNew);
@@ -191,8 +199,9 @@ impl Machine {
                 say(self, format!("Creating new branch: {branch}"));
                 self.step(op, Step::CheckoutNew);
             }
-            (Step::Probe | Step::CheckoutNew, Err(_)) if !agent_level => {
-                say(self, "Not in a git repository, skipping branch/worktree operations".to_owned());
+            // Upstream's words for whatever went wrong with the branch; with a repository of its own the call fails.
+            (Step::CheckoutNew, Err(_)) if !agent_level || self.setup.github().is_none() => {
+                say(self, format!("Not in a git repository, skipping branch{worktree} operations"));
                 self.step(op, Step::Main);
             }
             (Step::Clone | Step::Identity, Err(error)) => {
@@ -394,7 +403,8 @@ impl Machine {
                     &generate.history,
                     route(&self.setup),
                 );
-                Ok(plain(line(&command), env, Stdin::Null, limit(generate.timeout_ms), false, generate.keep))
+                let limit = limit(generate.timeout_ms);
+                Ok(plain(line(&command), env, Stdin::Null, limit, generate.background, generate.keep))
             }
             Request::Generate(_) => self.turn_command(op, env, limit),
         }

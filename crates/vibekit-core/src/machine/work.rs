@@ -43,6 +43,8 @@ pub(super) struct Generate {
     pub(super) mode: Mode,
     pub(super) branch: Option<String>,
     pub(super) history: Vec<Message>,
+    pub(super) agent_level: bool,
+    pub(super) background: bool,
     pub(super) timeout_ms: Option<u64>,
     pub(super) keep: Option<u64>,
     /// The turn was tried again without resuming the conversation.
@@ -85,10 +87,15 @@ const COMMAND: &str = "Failed to execute command: ";
 const CODE: &str = "Failed to generate code: ";
 
 impl Voice {
-    fn of(setup: &Setup, generate: bool) -> Self {
+    fn of(setup: &Setup, generate: bool, agent_level: bool) -> Self {
         use Channel::{Error, Stderr, Stdout, Update};
         let native = setup.driver() == DriverKind::Native;
-        let mut voice = match (route(setup), generate) {
+        // The agent-level flow of 0.0.69 sounds as that of 0.0.60.
+        let route = match route(setup) {
+            Route::Fluent if agent_level => Route::FluentGithub,
+            route => route,
+        };
+        let mut voice = match (route, generate) {
             (Route::Config, false) => Self {
                 messages: &[Stdout, Update],
                 stderr: &[Stderr, Update],
@@ -146,18 +153,27 @@ impl Work {
     /// For `GenerateCode` and `ExecuteCommand`.
     pub(super) fn new(setup: &Setup, call: Call, now: u64) -> Self {
         let request = match call {
-            Call::GenerateCode { prompt, mode, branch, history, timeout_ms, max_output_bytes } => {
-                Request::Generate(Generate {
-                    prompt,
-                    mode: mode.or_else(|| setup.agent().and_then(|agent| agent.mode)).unwrap_or_default(),
-                    branch,
-                    history,
-                    timeout_ms,
-                    keep: max_output_bytes,
-                    anew: false,
-                    flags_dropped: 0,
-                })
-            }
+            Call::GenerateCode {
+                prompt,
+                mode,
+                branch,
+                history,
+                agent_level,
+                background,
+                timeout_ms,
+                max_output_bytes,
+            } => Request::Generate(Generate {
+                prompt,
+                mode: mode.or_else(|| setup.agent().and_then(|agent| agent.mode)).unwrap_or_default(),
+                branch,
+                history,
+                agent_level,
+                background,
+                timeout_ms,
+                keep: max_output_bytes,
+                anew: false,
+                flags_dropped: 0,
+            }),
             Call::ExecuteCommand {
                 command,
                 timeout_ms,
@@ -186,16 +202,11 @@ impl Work {
                 keep: None,
             }),
         };
-        let generate = matches!(request, Request::Generate(_));
-        Self {
-            request,
-            voice: Voice::of(setup, generate),
-            step: Step::Main,
-            run: None,
-            turn: None,
-            unfinished: None,
-            began: now,
-        }
+        let voice = match &request {
+            Request::Generate(generate) => Voice::of(setup, true, generate.agent_level),
+            Request::Execute(_) => Voice::of(setup, false, false),
+        };
+        Self { request, voice, step: Step::Main, run: None, turn: None, unfinished: None, began: now }
     }
 
     pub(super) fn branch(&self) -> Option<&str> {

@@ -50,6 +50,8 @@ fn generate(rng: &mut Rng) -> Call {
         mode: rng.chance(30).then_some(Mode::Ask),
         branch: branch(rng),
         history: Vec::new(),
+        agent_level: rng.chance(20),
+        background: false,
         timeout_ms: limit(rng),
         max_output_bytes: None,
     }
