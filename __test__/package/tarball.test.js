@@ -82,10 +82,53 @@ test('works in a project that tests with Jest', async () => {
   expect(stderr).not.toMatch(/open handle/)
 })
 
+// Code of both generations as it was written for @vibe-kit/sdk: only package.json differs.
+const PROVIDER = `
+  const success = { exitCode: 0, stdout: 'out', stderr: '' }
+  const provider = {
+    create: async () => ({ sandboxId: 'made', commands: { run: async (line, options = {}) => (options.onStdout?.('{"type":"x"}'), success) }, kill: async () => {} }),
+    resume: async (sandboxId) => ({ ...(await provider.create()), sandboxId }),
+  }`
+const GENERATIONS = `${PROVIDER}
+  const told = []
+  const configured = new VibeKit({ agent: { type: 'codex', model: { apiKey: 'k' } }, environment: { e2b: { apiKey: 'e' } }, sessionId: 'kept' }).withSandbox(provider)
+  const { sandboxId } = await configured.generateCode({ prompt: 'p', mode: 'ask', callbacks: { onUpdate: (text) => told.push(JSON.parse(text).type) } })
+  const fluent = new VibeKit().withAgent({ type: 'claude', provider: 'anthropic', apiKey: 'k', model: 'm' }).withSandbox(provider).withSecrets({ A: 'b' })
+  fluent.on('stdout', (text) => told.push(JSON.parse(text).type))
+  const { stdout } = await fluent.executeCommand('ls', { timeoutMs: 1000 })
+  const Agent = await createCodexAgent()
+  const agent = new Agent({ providerApiKey: 'k', sandboxProvider: provider })
+  await agent.runTests()
+  const answer = [sandboxId, stdout, await fluent.getSession(), AGENT_LIST.length, agent instanceof CodexAgent, told.join()].join(' ')`
+const ANSWER = 'kept out made 5 true start,x,end,start,x,end'
+
 test('replaces @vibe-kit/sdk by one line of package.json', async () => {
-  write('alias/package.json', '{ "name": "alias", "private": true }')
+  const alias = path.join(folder, 'alias')
   const tarball = fs.readdirSync(folder).find((name) => name.endsWith('.tgz'))
-  await succeed('npm', ['install', '--offline', '--no-audit', '--no-fund', `@vibe-kit/sdk@file:../${tarball}`], { cwd: path.join(folder, 'alias'), env })
-  const file = write('alias/user.cjs', `const { VibeKit } = require('@vibe-kit/sdk');(async () => {${RUN}})()`)
-  expect((await succeed(process.execPath, [file], { cwd: path.join(folder, 'alias'), env })).stdout).toBe(EXPECTED)
+  write('alias/package.json', JSON.stringify({ name: 'alias', private: true, dependencies: { '@vibe-kit/sdk': `file:../${tarball}` } }))
+  await succeed('npm', ['install', '--offline', '--no-audit', '--no-fund'], { cwd: alias, env })
+  const embedded = write('alias/user.cjs', `const { VibeKit } = require('@vibe-kit/sdk');(async () => {${RUN}})()`)
+  expect((await succeed(process.execPath, [embedded], { cwd: alias, env })).stdout).toBe(EXPECTED)
+  const names = 'VibeKit, createCodexAgent, CodexAgent, AGENT_LIST'
+  const required = write('alias/both.cjs', `const { ${names} } = require('@vibe-kit/sdk');(async () => {${GENERATIONS}\nprocess.stdout.write(answer)})()`)
+  const imported = write('alias/both.mjs', `import { ${names} } from '@vibe-kit/sdk'\n${GENERATIONS}\nprocess.stdout.write(answer)`)
+  for (const file of [required, imported]) expect((await succeed(process.execPath, [file], { cwd: alias, env })).stdout).toBe(ANSWER)
+}, 60_000)
+
+test('works in a project that tests with Vitest, by its alias', async () => {
+  const project = path.join(folder, 'alias')
+  write('alias/vitest/user.test.mjs', `
+    import { expect, test, vi } from ${JSON.stringify(path.join(modules, 'vitest/dist/index.js'))}
+    import { VibeKit, createCodexAgent, CodexAgent, AGENT_LIST } from '@vibe-kit/sdk'
+    test('both generations, with a fetch that must not be used', async () => {
+      const fetched = vi.fn()
+      vi.stubGlobal('fetch', fetched)
+      ${GENERATIONS}
+      expect(answer).toBe(${JSON.stringify(ANSWER)})
+      expect(fetched).not.toHaveBeenCalled()
+    })
+    test('errors are errors', () => expect(new VibeKit({}).getSession()).rejects.toThrow(new Error('Agent not initialized')))`)
+  const vitest = path.join(modules, 'vitest/vitest.mjs')
+  const { stdout } = await succeed(process.execPath, [vitest, 'run', '--root', path.join(project, 'vitest')], { cwd: project, env: { ...env, NO_COLOR: '1' } })
+  expect(stdout).toMatch(/2 passed/)
 }, 60_000)
