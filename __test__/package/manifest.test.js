@@ -47,9 +47,10 @@ test('is published with these files and no others', async () => {
     ...['config-manager', 'docker-client', 'images', 'logger', 'run'].map((name) => `lib/services/${name}.js`),
     'lib/setup.js',
     'lib/telemetry.js',
+    ...['check', 'checks'].map((name) => `lib/testing/${name}.js`),
     'lib/vibekit.js',
     'package.json',
-    ...['registry', 'services'].flatMap((name) => ['d.mts', 'd.ts', 'js', 'mjs'].map((form) => `${name}.${form}`)),
+    ...['registry', 'services', 'testing'].flatMap((name) => ['d.mts', 'd.ts', 'js', 'mjs'].map((form) => `${name}.${form}`)),
   ].sort())
 })
 

@@ -20,6 +20,14 @@ import {
   type VibeKitStreamCallbacks,
 } from 'vibekit-native'
 
+import { checkProvider, type CheckReport } from 'vibekit-native/testing'
+
+// The suite for providers of one's own.
+export async function checked(provider: SandboxProvider): Promise<string[]> {
+  const report: CheckReport = await checkProvider(provider, { capabilities: { resume: false }, leftovers: async () => [] })
+  return report.failures.map(({ check, why }) => `${check}: ${why ?? ''}`)
+}
+
 // The configuration generation.
 const config: VibeKitConfig = {
   agent: { type: 'codex', model: { apiKey: 'sk', name: 'gpt-5', provider: 'openai' }, mode: 'code' },

@@ -1,0 +1,5 @@
+'use strict'
+
+const { checkProvider } = require('./lib/testing/check')
+
+module.exports = { checkProvider }
