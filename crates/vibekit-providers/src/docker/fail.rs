@@ -50,7 +50,11 @@ pub(crate) fn failed(doing: &str, path: &str, error: &bollard::errors::Error) ->
 
 /// The innermost cause says what happened; the flag says whether the engine was not reached at all.
 fn chain(error: &bollard::errors::Error) -> (String, bool) {
-    let mut cause: &dyn std::error::Error = error;
+    // This one stands for its cause, and does not give it as its source.
+    let mut cause: &dyn std::error::Error = match error {
+        bollard::errors::Error::IOError { err } => err,
+        error => error,
+    };
     let mut refused = false;
     loop {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
