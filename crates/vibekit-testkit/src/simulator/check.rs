@@ -303,10 +303,12 @@ impl Check {
             Action::Disarm { timer } => {
                 ensure(self.timers.remove(timer), || format!("timer {timer} disarmed but not armed"))
             }
-            Action::Answer { op, .. } => {
+            Action::Answer { op, sandbox_id, .. } => {
                 ensure(!self.native, || {
                     format!("call {op} of a native provider has no answer of a JavaScript one")
                 })?;
+                // The answer's id is how its caller finds the sandbox again.
+                self.told.extend(sandbox_id.clone());
                 self.settle(*op, true)
             }
             Action::Settle { op, result } => {
