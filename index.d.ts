@@ -853,7 +853,7 @@ export function createGrokAgent(): Promise<typeof GrokAgent>
  * failures never reach the caller.
  */
 export class TelemetryService {
-  /** Throws `INVALID_ARGUMENT` if the endpoint is no URL or a header cannot be sent. */
+  /** Never throws: with an endpoint that is no URL, or a header that cannot be sent, it warns once and sends nothing. */
   constructor(config: TelemetryConfig, sessionId?: string)
   trackStart(agentType: string, mode: string, prompt: string, metadata?: Record<string, unknown>): void
   trackStream(

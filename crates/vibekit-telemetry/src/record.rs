@@ -13,7 +13,7 @@ use crate::redact::Secrets;
 #[serde(tag = "event", rename_all = "lowercase", rename_all_fields = "camelCase")]
 #[allow(
     missing_docs,
-    reason = "the fields are described at `Common` and in the table of `docs/telemetry.md`"
+    reason = "the fields are described at `Common` and named as the attributes they become"
 )]
 pub enum Record {
     /// A call begins.
