@@ -12,7 +12,6 @@ const { setTimeout, clearTimeout, setImmediate } = require('node:timers')
 const { conclude } = require('./operation')
 const { encode, isObject } = require('./arguments')
 const { messageOf } = require('./errors')
-const { Messages } = require('./messages')
 const { PackedReader, JSON_ACTION, EMIT, RUN, ANSWER, FLUSH } = require('./packed')
 
 /** What Node.js can wait for; it fires longer timers at once. */
@@ -52,6 +51,9 @@ class Call {
   }
 }
 
+/** Loaded by the first command that prints something. @param {import('./native')} native */
+const messagesOf = (native) => new (require('./messages').Messages)(native)
+
 /** The output of one run. */
 class Output {
   /** @param {import('./native')} native @param {Call} call @param {number[]} channels */
@@ -63,9 +65,9 @@ class Output {
     this.over = false
     /** The provider has answered. Messages it completes later still come, as with upstream: a background command's, say. */
     this.answered = false
-    /** @type {Messages | undefined} */
+    /** @type {import('./messages').Messages | undefined} */
     this.stdout = undefined
-    /** @type {Messages | undefined} */
+    /** @type {import('./messages').Messages | undefined} */
     this.stderr = undefined
   }
 
@@ -77,7 +79,7 @@ class Output {
     if (typeof chunk !== 'string') throw new TypeError('chunk.replace is not a function: onStdout and onStderr take strings')
     const { call, channels } = this
     if (this.over || (call.settled && !this.answered)) return
-    const messages = (this[stream] ??= new Messages(this.native)).push(chunk)
+    const messages = (this[stream] ??= messagesOf(this.native)).push(chunk)
     if (messages === undefined) return
     for (const message of messages) {
       for (const channel of channels) {

@@ -7,27 +7,18 @@
 
 const { native } = require('./loader')
 const { operate, STDOUT, STDERR } = require('./operation')
+const { nativeProviderOf, kProvider } = require('./setup')
 const { revive, set, wrongType, wrongValue } = require('./errors')
 const {
   encode, plain, text, optionalText, flag, count, environment, signalOf, optionsOf, isObject, absent,
   TIMEOUT_HINT, BYTES_HINT,
 } = require('./arguments')
 
-/**
- * Under this symbol a provider of ours carries its native side. Registered, so that several copies of this module in one
- * process (Jest makes them) know each other's providers; with the version, because they share one addon only then.
- */
-const kProvider = Symbol.for(`vibekit-native@${require('../package.json').version}/provider`)
 const kSandbox = Symbol('sandbox')
 
 /** @typedef {import('./native').NativeSandbox} NativeSandbox */
 
 const nothing = () => {}
-
-/** @param {unknown} sandbox @returns {import('./native').NativeProvider | null} */
-function nativeProviderOf(sandbox) {
-  return isObject(sandbox) ? (/** @type {any} */ (sandbox)[kProvider] ?? null) : null
-}
 
 class NativeProviderObject {
   /** @param {string} name as in `environment.<name>` @param {unknown} options its user's */

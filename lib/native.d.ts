@@ -41,7 +41,7 @@ export function version(): string
 
 /**
  * Checks a setup without making anything.
- * `setup` is JSON of `{ generation: "config"|"fluent", driver: "native"|"javascript", config, env, random? }`.
+ * `setup` is JSON of `{ generation: "config"|"fluent", driver: "native"|"javascript", config, env }`.
  * Gives `null` when session access is allowed, else JSON of a failure (rule "Agent not initialized").
  */
 export function check(setup: string, access: 'session' | 'work'): string | null

@@ -2,28 +2,42 @@
 
 /** What makes native providers, one function each, named as upstream's packages name theirs. */
 
-const { NativeProviderObject } = require('./native-provider')
+/**
+ * A class whose sandboxes are native, made when the first provider of it is: importing this package needs none of it.
+ * @param {() => new (options: unknown) => object} make
+ */
+function lazily(make) {
+  /** @type {(new (options: unknown) => object) | undefined} */
+  let made
+  return (/** @type {unknown} */ options) => new (made ??= make())(options)
+}
 
 /** The embedded sandbox. */
-class LocalProvider extends NativeProviderObject {
-  /** @param {unknown} options `LocalOptions` of `index.d.ts` */
-  constructor(options) {
-    super('local', options)
+const local = lazily(() => {
+  const { NativeProviderObject } = require('./native-provider')
+  return class LocalProvider extends NativeProviderObject {
+    /** @param {unknown} options `LocalOptions` of `index.d.ts` */
+    constructor(options) {
+      super('local', options)
+    }
   }
-}
+})
 
 /** @param {unknown} [options] `LocalOptions` of `index.d.ts` */
-const createLocalProvider = (options = {}) => new LocalProvider(options)
+const createLocalProvider = (options = {}) => local(options)
 
 /** Containers of a Docker or Podman engine. */
-class DockerProvider extends NativeProviderObject {
-  /** @param {unknown} options `DockerOptions` of `index.d.ts` */
-  constructor(options) {
-    super('docker', options)
+const docker = lazily(() => {
+  const { NativeProviderObject } = require('./native-provider')
+  return class DockerProvider extends NativeProviderObject {
+    /** @param {unknown} options `DockerOptions` of `index.d.ts` */
+    constructor(options) {
+      super('docker', options)
+    }
   }
-}
+})
 
 /** @param {unknown} [options] `DockerOptions` of `index.d.ts` */
-const createDockerProvider = (options = {}) => new DockerProvider(options)
+const createDockerProvider = (options = {}) => docker(options)
 
 module.exports = { createDockerProvider, createLocalProvider }

@@ -6,7 +6,17 @@
  */
 
 const { isObject, plain } = require('./arguments')
-const { nativeProviderOf } = require('./native-provider')
+
+/**
+ * Under this symbol a provider of ours carries its native side. Registered, so that several copies of this module in one
+ * process (Jest makes them) know each other's providers; with the version, because they share one addon only then.
+ */
+const kProvider = Symbol.for(`vibekit-native@${require('../package.json').version}/provider`)
+
+/** @param {unknown} sandbox @returns {import('./native').NativeProvider | null} */
+function nativeProviderOf(sandbox) {
+  return isObject(sandbox) ? (/** @type {any} */ (sandbox)[kProvider] ?? null) : null
+}
 
 /** The parts of a configuration the machine knows; what else an object holds is none of its business. */
 const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'workingDirectory']
@@ -60,11 +70,9 @@ function setupOf(fluent, given, options) {
     // Something that is no object is passed on as it is, for the machine to say so.
     config: fluent || isObject(given) ? config : plain(given, 'config') ?? typeof given,
     env: process.env,
-    // Loaded here: it takes as long as the rest of this package, and importing alone needs it not.
-    random: require('node:crypto').randomBytes(16).toString('hex'),
   })
   const { sessionId } = config
   return { json, sandbox, provider, secrets, sessionId: typeof sessionId === 'string' && sessionId !== '' ? sessionId : null }
 }
 
-module.exports = { setupOf }
+module.exports = { setupOf, nativeProviderOf, kProvider }

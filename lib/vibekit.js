@@ -1,12 +1,16 @@
 'use strict'
 
 const { EventEmitter } = require('node:events')
-const { native } = require('./loader')
-const { setupOf } = require('./setup')
-const { ProviderDriver } = require('./drive')
 const { conclude, nativeDriver, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION } = require('./operation')
 const { revive, wrong, messageOf } = require('./errors')
 const parse = require('./arguments')
+
+// What only an object that is used needs is loaded when one is, so that importing stays cheap.
+const native = () => require('./loader').native()
+/** @type {typeof import('./setup').setupOf} */
+const setupOf = (...given) => require('./setup').setupOf(...given)
+/** @param {ConstructorParameters<typeof import('./drive').ProviderDriver>} given */
+const providerDriver = (...given) => new (require('./drive').ProviderDriver)(...given)
 
 const DEPRECATED =
   '⚠️  generateCode() is deprecated and will be removed in a future version. ' +
@@ -254,7 +258,7 @@ function work(vibeKit) {
   if (typeof machine === 'string') throw revive(JSON.parse(machine))
   const javascript = provider === null && sandbox !== undefined && sandbox !== null
   state.driver = javascript
-    ? new ProviderDriver(addon, machine, sandbox, secrets, {
+    ? providerDriver(addon, machine, sandbox, secrets, {
         onSession: (id) => (state.session = id),
         onSandbox(instance) {
           if (vibeKit.agent) vibeKit.agent.sandboxInstance = instance

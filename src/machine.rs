@@ -66,6 +66,11 @@ fn make(text: &str, provider: Option<Arc<dyn Provider>>) -> vibekit_core::Result
         Some(provider) => provider,
         None => sandbox::provider_of(&setup, &value["env"])?,
     };
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| {
+        vibekit_core::Error::new(vibekit_core::Code::Internal, format!("no random numbers: {error}"))
+    })?;
+    let setup = setup.with_random(u128::from_ne_bytes(random));
     Ok(Handle::Native(Arc::new(Driver::new(Machine::new(setup), provider, runtime::handle().clone()))))
 }
 

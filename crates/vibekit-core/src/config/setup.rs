@@ -274,6 +274,13 @@ impl Setup {
         &self.working_directory
     }
 
+    /// With 128 random bits of the driver's.
+    #[must_use]
+    pub const fn with_random(mut self, random: u128) -> Self {
+        self.random = random;
+        self
+    }
+
     /// The driver's 128 random bits; 0 when it gave none.
     #[must_use]
     pub const fn random(&self) -> u128 {
