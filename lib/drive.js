@@ -9,11 +9,12 @@
 
 // The real ones, also where a test replaced the global ones.
 const { setTimeout, clearTimeout } = require('node:timers')
-const { conclude, STDOUT, STDERR, UPDATE, ERROR, EVENT } = require('./operation')
+const { conclude, STDOUT, STDERR, UPDATE, ERROR, EVENT, OBJECT } = require('./operation')
+const { Requests } = require('./http')
 const { encode, isObject } = require('./arguments')
 const { messageOf } = require('./errors')
 
-const KINDS = { stdout: STDOUT, stderr: STDERR, update: UPDATE, error: ERROR, event: EVENT }
+const KINDS = { stdout: STDOUT, stderr: STDERR, update: UPDATE, error: ERROR, event: EVENT, object: OBJECT }
 
 /**
  * @typedef {import('./native').Failure} Failure
@@ -25,6 +26,7 @@ const KINDS = { stdout: STDOUT, stderr: STDERR, update: UPDATE, error: ERROR, ev
  * @property {import('./arguments').Extras} extras
  * @property {Deliver} deliver
  * @property {(outcome: Outcome) => void} settle
+ * @property {number[]} asked its requests to services
  * @property {unknown} [result] what the provider answered, untouched
  * @property {{ thrown: unknown }} [listener] the first thing a listener threw where that fails the call
  *
@@ -55,6 +57,10 @@ class ProviderDriver {
     this.timers = new Map()
     /** What the provider rejected with, by number, while a call may still want it as its cause. @type {unknown[]} */
     this.rejections = []
+    this.requests = new Requests(
+      (ticket, result) => this.feed({ input: 'answered', ticket, result }),
+      (thrown) => this.failure(thrown),
+    )
     /** Actions not carried out yet: a listener may make a call, and its actions come after those before. @type {Action[]} */
     this.queue = []
     this.busy = false
@@ -75,7 +81,7 @@ class ProviderDriver {
     /** @type {Call} */
     let call
     const outcome = await new Promise((/** @type {(outcome: Outcome) => void} */ settle) => {
-      call = { request, extras, deliver, settle }
+      call = { request, extras, deliver, settle, asked: [] }
       this.calls.set(op, call)
       this.feed({ input: 'call', op, ...request })
     })
@@ -108,6 +114,9 @@ class ProviderDriver {
         return void this.run(action)
       case 'open':
         return void this.open(action)
+      case 'request':
+        this.calls.get(action.op)?.asked.push(action.ticket)
+        return void this.requests.send(action.ticket, action.request)
       case 'settle':
         return this.settle(action)
       case 'session':
@@ -194,16 +203,19 @@ class ProviderDriver {
   }
 
   /** @param {Action} action */
-  async run({ op, ticket, sandbox, command, stream }) {
+  async run({ op, ticket, sandbox, command, stream, options }) {
     const call = this.calls.get(op)
     this.runs.set(ticket, op)
     /** @type {unknown} */
     let result
     try {
       const instance = this.sandboxes.get(sandbox)
-      const answer = await instance.commands.run(command.program.shell, this.options(ticket, command, stream, call))
+      const answer = await instance.commands.run(command.program.shell, this.options(ticket, command, options, stream, call))
       if (call && stream) call.result = answer
-      result = { Ok: { exit: { code: exitCodeOf(answer) }, json: stream ? (JSON.stringify(answer) ?? null) : null } }
+      const exit = { code: exitCodeOf(answer) }
+      const own = !stream || call?.request.call === 'cloneRepository'
+      const kept = own && { stdout: textOf(answer, 'stdout'), stderr: textOf(answer, 'stderr') }
+      result = { Ok: { exit, ...kept, json: stream ? (JSON.stringify(answer) ?? null) : null } }
     } catch (thrown) {
       result = { Err: this.failure(thrown) }
     }
@@ -213,12 +225,15 @@ class ProviderDriver {
 
   /**
    * The options of one run: exactly the keys upstream passes, in its order.
-   * @param {number} ticket @param {Action['command']} command @param {boolean} stream @param {Call} [call]
+   * @param {number} ticket @param {Action['command']} command @param {'limit' | 'background' | 'stdout' | 'streams'} keys
+   * @param {boolean} stream @param {Call} [call]
    */
-  options(ticket, command, stream, call) {
+  options(ticket, command, keys, stream, call) {
     const timeoutMs = command.timeoutMs ?? 0
     const { background } = command
-    if (!stream) return { timeoutMs, background }
+    if (keys === 'limit') return { timeoutMs }
+    if (keys === 'background') return { timeoutMs, background }
+    if (keys === 'stdout' || !stream) return { timeoutMs, background, onStdout() {} }
     const wanted = call?.extras.timeoutMs
     return {
       timeoutMs: wanted === undefined ? timeoutMs : wanted,
@@ -290,6 +305,7 @@ class ProviderDriver {
     const call = this.calls.get(op)
     if (!call) return
     this.calls.delete(op)
+    for (const ticket of call.asked) this.requests.giveUp(ticket)
     if (call.listener) return call.settle({ failure: this.listenerFailure(call, call.listener.thrown) })
     if ('Err' in result) return call.settle({ failure: unmarked(result.Err) })
     const value = result.Ok
@@ -346,6 +362,12 @@ function unmarked(failure) {
 function idOf(instance) {
   const id = instance.sandboxId
   return id === undefined || id === null ? null : String(id)
+}
+
+/** @param {unknown} answer @param {'stdout' | 'stderr'} stream @returns {string} empty when the provider does not tell */
+function textOf(answer, stream) {
+  const text = isObject(answer) ? answer[stream] : undefined
+  return typeof text === 'string' ? text : ''
 }
 
 /** @param {unknown} answer @returns {number} 32 bits, 0 when the provider does not tell */

@@ -18,7 +18,8 @@ export interface NativeSandbox { readonly __sandbox: unique symbol }
 
 /** Kinds of frames. Payloads: JSON for DONE, FAIL and EVENT; text for the others. SESSION says that
  * the session id may have changed and carries the current one as of delivery; `""` is "no session".
- * RESULT_STDOUT and RESULT_STDERR carry `stdout` and `stderr` of the DONE that follows, where they are large. */
+ * RESULT_STDOUT and RESULT_STDERR carry `stdout` and `stderr` of the DONE that follows, where they are large. OBJECT is JSON of the
+ * one `stdout` event that is an object. REQUEST is JSON `{ ticket, request }` (http.rs `HttpRequest`), to be answered with {@link answer}. */
 export const enum FrameKind {
   DONE = 0,
   FAIL = 1,
@@ -30,6 +31,8 @@ export const enum FrameKind {
   SESSION = 7,
   RESULT_STDOUT = 8,
   RESULT_STDERR = 9,
+  OBJECT = 10,
+  REQUEST = 11,
 }
 
 export type OnFrames = (frames: Array<number | string>) => void
@@ -56,6 +59,9 @@ export function machine(setup: string, provider?: NativeProvider | null): Machin
 export function start(machine: Machine, call: string, onFrames: OnFrames): number
 /** Native driver: the caller no longer wants the result. */
 export function cancel(machine: Machine, op: number): void
+
+/** Native driver: what came of a REQUEST, JSON of `{ Ok: { status, statusText, body } }` or `{ Err: failure }`. */
+export function answer(machine: Machine, ticket: number, result: string): void
 
 /** JavaScript driver: feeds one input (JSON, protocol.rs `Input`), gives the actions it caused (JSON array of `Action`). */
 export function feed(machine: Machine, now: number, input: string): string

@@ -5,7 +5,8 @@
  * settles, because events and outcome come through the same ordered channel.
  */
 
-const { revive, set } = require('./errors')
+const { revive, set, messageOf } = require('./errors')
+const { Requests } = require('./http')
 
 /** Kinds of frames, as `native.d.ts` numbers them. */
 const DONE = 0
@@ -18,6 +19,8 @@ const EVENT = 6
 const SESSION = 7
 const RESULT_STDOUT = 8
 const RESULT_STDERR = 9
+const OBJECT = 10
+const REQUEST = 11
 
 /**
  * @typedef {import('./native').Failure} Failure
@@ -31,9 +34,10 @@ const RESULT_STDERR = 9
  * @param {Deliver} deliver gets every frame but the last
  * @param {AbortSignal} [signal]
  * @param {(operation: number) => void} [cancel]
+ * @param {(failure: Failure) => { value: unknown } | undefined} [original] what user code threw, if a failure stands for it
  * @returns {Promise<{ id: number, value: any }>}
  */
-async function operate(begin, deliver, signal, cancel) {
+async function operate(begin, deliver, signal, cancel, original) {
   signal?.throwIfAborted()
   let id = 0
   /** @type {(() => void) | undefined} */
@@ -59,7 +63,7 @@ async function operate(begin, deliver, signal, cancel) {
     }
   })
   if (onAbort) signal?.removeEventListener('abort', onAbort)
-  return { id, value: conclude(outcome, signal) }
+  return { id, value: conclude(outcome, signal, original) }
 }
 
 /**
@@ -109,6 +113,18 @@ function abortReason(signal, stopped) {
  * @param {import('./native').Machine} machine
  */
 function nativeDriver(native, machine) {
+  /** What `fetch` rejected with, by number, until the calls that may want it are over. @type {Map<number, unknown>} */
+  const thrown = new Map()
+  const requests = new Requests(
+    (ticket, answer) => native.answer(machine, ticket, JSON.stringify(answer)),
+    (error) => {
+      const number = ++serial
+      thrown.set(number, error)
+      return { code: 'PROVIDER_FAILED', message: messageOf(error), retryable: false, details: { rejection: number } }
+    },
+  )
+  let serial = 0
+  let calls = 0
   return {
     /**
      * @param {import('./arguments').Parsed} parsed
@@ -118,10 +134,30 @@ function nativeDriver(native, machine) {
     async call({ request, extras }, deliver) {
       const json = require('./arguments').encode(request)
       const begin = (/** @type {import('./native').OnFrames} */ onFrames) => native.start(machine, json, onFrames)
-      const { value } = await operate(begin, deliver, extras.signal, (id) => native.cancel(machine, id))
-      return value
+      /** @type {number[]} */
+      const asked = []
+      /** @type {Deliver} */
+      const receive = (kind, text) => {
+        if (kind !== REQUEST) return deliver(kind, text)
+        const { ticket, request } = JSON.parse(text)
+        asked.push(ticket)
+        void requests.send(ticket, request)
+      }
+      calls += 1
+      try {
+        const original = (/** @type {Failure} */ { details }) => {
+          const number = details?.rejection
+          return typeof number === 'number' && thrown.has(number) ? { value: thrown.get(number) } : undefined
+        }
+        const { value } = await operate(begin, receive, extras.signal, (id) => native.cancel(machine, id), original)
+        return value
+      } finally {
+        for (const ticket of asked) requests.giveUp(ticket)
+        calls -= 1
+        if (calls === 0) thrown.clear()
+      }
     },
   }
 }
 
-module.exports = { operate, conclude, nativeDriver, DONE, FAIL, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION }
+module.exports = { operate, conclude, nativeDriver, DONE, FAIL, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION, OBJECT }

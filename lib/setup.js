@@ -9,7 +9,7 @@ const { isObject, plain } = require('./arguments')
 const { nativeProviderOf } = require('./native-provider')
 
 /** The parts of a configuration the machine knows; what else an object holds is none of its business. */
-const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'workingDirectory']
+const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'workingDirectory', 'worktrees']
 
 /**
  * @typedef {object} Options what the `with*` methods collected; wins over the configuration
@@ -18,6 +18,7 @@ const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'worki
  * @property {unknown} [secrets]
  * @property {unknown} [github]
  * @property {unknown} [workingDirectory]
+ * @property {unknown} [worktrees]
  * @property {unknown} [sandboxId]
  */
 
@@ -34,9 +35,10 @@ const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'worki
  * @param {boolean} fluent made without a configuration
  * @param {unknown} given the configuration
  * @param {Options} options
+ * @param {boolean} [detached] no sandbox is needed
  * @returns {Setup}
  */
-function setupOf(fluent, given, options) {
+function setupOf(fluent, given, options, detached = false) {
   const { sandbox: chosen, sandboxId, ...chosenFields } = options
   const base = isObject(given) ? given : {}
   const sandbox = chosen ?? base.sandbox
@@ -52,7 +54,7 @@ function setupOf(fluent, given, options) {
   for (const field of FIELDS) config[field] = plain(merged[field], field)
   const json = JSON.stringify({
     generation: fluent ? 'fluent' : 'config',
-    driver: javascript ? 'javascript' : 'native',
+    driver: javascript || detached ? 'javascript' : 'native',
     provider: provider !== null,
     // Something that is no object is passed on as it is, for the machine to say so.
     config: fluent || isObject(given) ? config : plain(given, 'config') ?? typeof given,

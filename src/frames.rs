@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Session = 7,
     ResultStdout = 8,
     ResultStderr = 9,
+    Object = 10,
+    Request = 11,
 }
 
 impl From<Channel> for Kind {
@@ -29,6 +31,7 @@ impl From<Channel> for Kind {
             Channel::Update => Self::Update,
             Channel::Error => Self::Error,
             Channel::Event => Self::Event,
+            Channel::Object => Self::Object,
         }
     }
 }

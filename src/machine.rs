@@ -89,6 +89,15 @@ pub fn cancel(machine: &External<Handle>, op: u32) {
     }
 }
 
+/// What came of a request of a natively driven machine: JSON of `{ "Ok": response }` or `{ "Err": failure }`.
+#[napi(catch_unwind)]
+pub fn answer(machine: &External<Handle>, ticket: u32, result: String) {
+    if let Handle::Native(driver) = &**machine {
+        let result = failure::read(&result, "The answer").unwrap_or_else(Err);
+        driver.answer(ticket, result);
+    }
+}
+
 /// Feeds one input and gives the actions it caused.
 #[napi(catch_unwind)]
 pub fn feed(machine: &External<Handle>, now: f64, input: String) -> Result<String> {

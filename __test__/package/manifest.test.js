@@ -35,6 +35,7 @@ test('is published with these files and no others', async () => {
     'lib/constants.js',
     'lib/drive.js',
     'lib/errors.js',
+    'lib/http.js',
     'lib/loader.js',
     'lib/native-provider.js',
     'lib/operation.js',

@@ -9,6 +9,8 @@ use crate::stream::{Compat, Live, Utf8};
 pub(super) enum Feed {
     /// Helper commands: nobody listens.
     Deaf,
+    /// Helper commands whose chunks are passed on as they come.
+    Raw(Box<[Utf8; 2]>),
     /// Native providers.
     Live(Box<[Pipe; 2]>),
     /// JavaScript providers.
@@ -24,6 +26,10 @@ pub(super) struct Pipe {
 impl Feed {
     pub(super) fn live() -> Self {
         Self::Live(Box::default())
+    }
+
+    pub(super) fn raw() -> Self {
+        Self::Raw(Box::default())
     }
 
     pub(super) fn compat() -> Self {
@@ -79,6 +85,13 @@ impl Machine {
         let Some(run) = &mut work.run else { return };
         match &mut run.feed {
             Feed::Deaf => {}
+            Feed::Raw(decoders) => {
+                let mut text = String::new();
+                decoders[index(stream)].push(chunk, &mut text);
+                if !text.is_empty() {
+                    spread(channels, text, out);
+                }
+            }
             Feed::Live(pipes) => {
                 let pipe = &mut pipes[index(stream)];
                 let mut text = String::new();
@@ -115,8 +128,12 @@ impl Machine {
             Stream::Stderr => work.voice.stderr,
         };
         let Some(run) = &mut work.run else { return };
-        if let Feed::Compat(buffers) = &mut run.feed {
-            buffers[index(stream)].push(chunk, &mut |message| spread(channels, message.to_vec(), out));
+        match &mut run.feed {
+            Feed::Compat(buffers) => {
+                buffers[index(stream)].push(chunk, &mut |message| spread(channels, message.to_vec(), out));
+            }
+            Feed::Raw(_) if !chunk.is_empty() => spread(channels, chunk.to_vec(), out),
+            Feed::Raw(_) | Feed::Live(_) | Feed::Deaf => {}
         }
     }
 
@@ -130,6 +147,15 @@ impl Machine {
             let (messages, stderr) = (work.voice.messages, work.voice.stderr);
             match work.run.as_mut().map(|run| &mut run.feed) {
                 None | Some(Feed::Deaf) => {}
+                Some(Feed::Raw(decoders)) => {
+                    for (stream, channels) in [(Stream::Stdout, messages), (Stream::Stderr, stderr)] {
+                        let mut text = String::new();
+                        decoders[index(stream)].finish(&mut text);
+                        if !text.is_empty() {
+                            spread(channels, text, &mut out);
+                        }
+                    }
+                }
                 Some(Feed::Live(pipes)) => {
                     let mut slot = slot;
                     for (stream, channels) in [(Stream::Stdout, messages), (Stream::Stderr, stderr)] {
