@@ -1,11 +1,13 @@
 'use strict'
 
 const { VibeKit } = require('./lib/vibekit')
-const { createDockerProvider, createLocalProvider } = require('./lib/providers')
+const { DaytonaSandboxProvider, createDaytonaProvider, createDockerProvider, createLocalProvider } = require('./lib/providers')
 const constants = require('./lib/constants')
 
 module.exports = {
   VibeKit,
+  DaytonaSandboxProvider,
+  createDaytonaProvider,
   createDockerProvider,
   createLocalProvider,
   createClaudeAgent,

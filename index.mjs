@@ -3,6 +3,8 @@ import sdk from './index.js'
 
 export const {
   VibeKit,
+  DaytonaSandboxProvider,
+  createDaytonaProvider,
   createDockerProvider,
   createLocalProvider,
   createClaudeAgent,

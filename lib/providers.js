@@ -26,4 +26,15 @@ class DockerProvider extends NativeProviderObject {
 /** @param {unknown} [options] `DockerOptions` of `index.d.ts` */
 const createDockerProvider = (options = {}) => new DockerProvider(options)
 
-module.exports = { createDockerProvider, createLocalProvider }
+/** Sandboxes of Daytona. */
+class DaytonaSandboxProvider extends NativeProviderObject {
+  /** @param {unknown} options `DaytonaConfig` of `index.d.ts` */
+  constructor(options) {
+    super('daytona', options)
+  }
+}
+
+/** @param {unknown} [options] `DaytonaConfig` of `index.d.ts` */
+const createDaytonaProvider = (options = {}) => new DaytonaSandboxProvider(options)
+
+module.exports = { DaytonaSandboxProvider, createDaytonaProvider, createDockerProvider, createLocalProvider }

@@ -15,6 +15,7 @@ mod redact;
 mod retry;
 mod settings;
 mod tls;
+mod ws;
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -26,6 +27,7 @@ pub use redact::Redact;
 pub use retry::{Backoff, Retry, retry_after};
 pub use settings::{Lookup, Settings};
 pub use tls::client_config;
+pub use ws::{Closed, End, Message, Opening, Socket, Sockets, WsClient, WsLimits, WsRequest};
 
 use async_trait::async_trait;
 
