@@ -180,8 +180,18 @@ export type EnvironmentOptions = { [Name in keyof EnvironmentConfig]?: Partial<N
 /** A repository and the token for it. */
 export interface GithubConfig {
   token: string
-  /** `owner/repo`. */
+  /** `owner/repo`, or the repository's address. */
   repository: string
+  /** Address of a GitHub Enterprise server, like `https://ghe.example.com`. Default: `GITHUB_SERVER_URL`, else GitHub's own. */
+  baseUrl?: string
+}
+
+/** Directories of their own for branches. */
+export interface WorktreeOptions {
+  /** Where they are. Default: `<workingDirectory>-wt`. */
+  root?: string
+  /** Whether `pushToBranch()` removes a branch's directory once it is pushed. Default: true. */
+  cleanup?: boolean
 }
 
 /** OpenTelemetry spans of calls, as OTLP over HTTP. */
@@ -236,6 +246,8 @@ export interface VibeKitOptions {
   sandbox?: SandboxProvider
   secrets?: SecretsConfig
   github?: GithubConfig
+  /** Branches get directories of their own. `enabled: false` is the same as leaving it out. */
+  worktrees?: WorktreeOptions & { enabled?: boolean }
   /** A session to continue. */
   sessionId?: string
   /** Absolute path inside the sandbox. Default: `/vibe0`. */
@@ -644,6 +656,8 @@ export class VibeKit extends EventEmitter {
   /** Absolute path inside the sandbox. Default: `/vibe0`. */
   withWorkingDirectory(path: string): this
   withSecrets(secrets: SecretsConfig): this
+  /** Calls with a `branch` work in a directory of that branch's own. */
+  withWorktrees(options?: WorktreeOptions): this
   /** A session to continue. */
   withSession(sandboxId: string): this
   /** OpenTelemetry spans of `generateCode()` and `executeCommand()`. */
@@ -668,6 +682,40 @@ export class VibeKit extends EventEmitter {
 
   /** Runs a line in the sandbox's shell. */
   executeCommand(command: string, options?: ExecuteCommandOptions): Promise<CommandResponse>
+
+  /**
+   * Clones a repository, with `secrets.GH_TOKEN` if it is set. The token is in no address, no argument and no file; git in the
+   * sandbox asks the sandbox's own `GH_TOKEN` for it, so that later pulls and pushes work too.
+   */
+  cloneRepository(repository: string, directory?: string, options?: CallOptions): Promise<void>
+
+  /**
+   * Commits what changed to a new branch, pushes it and opens a pull request. The agent's model writes title, body, branch and
+   * commit message; it sees the diff without what looks like a secret. The token is `secrets.GH_TOKEN`, else that of `github`.
+   *
+   * Rejects with `NO_CHANGES`, `GITHUB_FAILED` or `MODEL_FAILED`, and with a provider's own error as it is.
+   */
+  createPullRequest(repository: string, label?: LabelOptions, branchPrefix?: string, options?: CallOptions): Promise<PullRequestResult>
+  /** For the repository of `github` or `withGithub()`. */
+  createPullRequest(label?: LabelOptions, branchPrefix?: string, options?: CallOptions): Promise<PullRequestResult>
+  /** The form of older releases: for objects made from a configuration, the directory of the project comes first. */
+  createPullRequest(
+    projectPath: string | undefined,
+    label?: LabelOptions,
+    branchPrefix?: string,
+    options?: CallOptions,
+  ): Promise<PullRequestResult>
+
+  /** Commits what changed and pushes it. Default: the branch of the last call that had one. */
+  pushToBranch(branch?: string, options?: CallOptions): Promise<void>
+
+  /** Merges a pull request. Needs neither an agent nor a sandbox. Rejects with `GITHUB_FAILED`. */
+  mergePullRequest(options: MergePullRequestOptions & { repository: string } & CallOptions): Promise<MergePullRequestResult>
+
+  /** Changes the token, effective at once. */
+  setGithubToken(token: string): void
+  /** Changes the repository, effective at once. */
+  setGithubRepository(repository: string): void
 
   /** Ends the sandbox and all in it; the session is gone afterwards. Does nothing if there is none. */
   kill(options?: CallOptions): Promise<void>
@@ -916,6 +964,9 @@ export type ErrorCode =
   | 'CONCURRENCY_LIMIT'
   | 'TEMPLATE_NOT_FOUND'
   | 'PROVIDER_FAILED'
+  | 'GITHUB_FAILED'
+  | 'MODEL_FAILED'
+  | 'NO_CHANGES'
   | 'LISTENER_FAILED'
   | 'NATIVE_ADDON_UNAVAILABLE'
   | 'INTERNAL'

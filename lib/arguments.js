@@ -164,6 +164,102 @@ function executeCommand(command, given) {
   }
 }
 
+/** Variables of the host a model's key may be in. Read at each call: programs set them late. */
+const KEY_VARIABLES = ['ANTHROPIC_API_KEY', 'OPENAI_API_KEY', 'GEMINI_API_KEY', 'GOOGLE_API_KEY']
+
+const keyVariables = () =>
+  KEY_VARIABLES.flatMap((name) => (process.env[name] ? [[name, /** @type {string} */ (process.env[name])]] : []))
+
+const LABEL_HINT = 'Pass { name, color, description }, or leave it out for the label of the agent.'
+
+/** @param {unknown} value @returns {{ name: string, color: string, description: string } | undefined} */
+function labelOf(value) {
+  if (absent(value)) return undefined
+  if (!isObject(value)) throw revive(wrongType('labelOptions', 'an object', value, LABEL_HINT))
+  return {
+    name: text('labelOptions.name', value.name, LABEL_HINT),
+    color: optionalText('labelOptions.color', value.color, LABEL_HINT) ?? 'ededed',
+    description: optionalText('labelOptions.description', value.description, LABEL_HINT) ?? '',
+  }
+}
+
+/**
+ * `createPullRequest(repository?, labelOptions?, branchPrefix?)`, or the same without the first. What a text in the first
+ * place means depends on the object: a repository, or the directory of the project.
+ * @param {unknown[]} parameters
+ * @returns {Parsed}
+ */
+function createPullRequest([first, ...rest]) {
+  const target = typeof first === 'string' ? first : undefined
+  // `undefined` or `null` stands for a left out first argument of any of the three forms.
+  const shifted = target === undefined && !(absent(first) && (isObject(rest[0]) || typeof rest[1] === 'string'))
+  const [label, prefix, options] = shifted ? [first, ...rest] : rest
+  return {
+    extras: { signal: signalOf(optionsOf('createPullRequest', options).signal) },
+    request: {
+      call: 'createPullRequest',
+      target,
+      label: labelOf(label),
+      branchPrefix: optionalText('branchPrefix', prefix, 'Pass what is to stand before the name of the branch.'),
+      variables: keyVariables(),
+    },
+  }
+}
+
+/**
+ * `pushToBranch(branch?)`.
+ * @param {unknown} branch @param {unknown} [options]
+ * @returns {Parsed}
+ */
+function pushToBranch(branch, options) {
+  return {
+    extras: { signal: signalOf(optionsOf('pushToBranch', options).signal) },
+    request: {
+      call: 'pushToBranch',
+      branch: optionalText('branch', branch, 'Pass the name of a branch.'),
+      variables: keyVariables(),
+    },
+  }
+}
+
+/**
+ * `mergePullRequest(options)`. What is no number is refused by the machine, in upstream's words.
+ * @param {unknown} options
+ * @returns {Parsed}
+ */
+function mergePullRequest(options) {
+  const hint = 'Pass { repository: "owner/repo", pullNumber: 1 }.'
+  if (!isObject(options)) throw revive(wrongType('options', 'an object', options, hint))
+  const { repository, pullNumber, commitTitle, commitMessage, mergeMethod } = options
+  return {
+    extras: { signal: signalOf(options.signal) },
+    request: {
+      call: 'mergePullRequest',
+      repository: optionalText('repository', repository, hint),
+      pullNumber: typeof pullNumber === 'number' ? pullNumber : null,
+      commitTitle: optionalText('commitTitle', commitTitle, 'Pass a text.'),
+      commitMessage: optionalText('commitMessage', commitMessage, 'Pass a text.'),
+      mergeMethod: optionalText('mergeMethod', mergeMethod, 'Pass "merge", "squash" or "rebase".'),
+    },
+  }
+}
+
+/**
+ * `cloneRepository(repository, directory?)`.
+ * @param {unknown} repository @param {unknown} directory @param {unknown} options
+ * @returns {Parsed}
+ */
+function cloneRepository(repository, directory, options) {
+  return {
+    extras: { signal: signalOf(optionsOf('cloneRepository', options).signal) },
+    request: {
+      call: 'cloneRepository',
+      repository: text('repoId', repository, 'Pass the repository as "owner/repo".'),
+      directory: optionalText('directoryPath', directory, 'Pass a path inside the sandbox.'),
+    },
+  }
+}
+
 /**
  * A copy of a value that JSON can carry unchanged. What JSON would silently turn into something else (`NaN`, a `BigInt`,
  * a circle) is an error; functions, symbols and `undefined` count as absent.
@@ -217,6 +313,6 @@ function encode(request) {
 const wellFormed = (_key, value) => (typeof value === 'string' && !value.isWellFormed() ? value.toWellFormed() : value)
 
 module.exports = {
-  generateCode, executeCommand, environment, text, optionalText, flag, count, signalOf, optionsOf, isObject, absent,
+  generateCode, executeCommand, createPullRequest, pushToBranch, mergePullRequest, cloneRepository, environment, text, optionalText, flag, count, signalOf, optionsOf, isObject, absent,
   plain, encode, TIMEOUT_HINT, BYTES_HINT,
 }

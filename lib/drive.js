@@ -9,10 +9,11 @@
 
 // The real ones, also where a test replaced the global ones.
 const { setTimeout, clearTimeout, setImmediate } = require('node:timers')
-const { conclude } = require('./operation')
+const { conclude, STDOUT, STDERR } = require('./operation')
+const { Requests } = require('./http')
 const { encode, isObject } = require('./arguments')
 const { messageOf } = require('./errors')
-const { PackedReader, JSON_ACTION, EMIT, RUN, ANSWER, FLUSH } = require('./packed')
+const { PackedReader, JSON_ACTION, EMIT, RUN, ANSWER, FLUSH, LIMIT, BACKGROUND, ONLY_STDOUT, ALOUD } = require('./packed')
 
 /** What Node.js can wait for; it fires longer timers at once. */
 const LONGEST_WAIT = 2 ** 31 - 1
@@ -48,6 +49,8 @@ class Call {
     /** @type {(() => void) | undefined} */
     this.onAbort = undefined
     this.settled = false
+    /** Its requests to services. @type {number[] | undefined} */
+    this.asked = undefined
   }
 }
 
@@ -117,6 +120,10 @@ class ProviderDriver {
     this.sandboxes = new Map()
     /** What the provider rejected with, by number, while a call may still want it as its cause. @type {unknown[]} */
     this.rejections = []
+    this.requests = new Requests(
+      (ticket, result) => this.feed({ input: 'answered', ticket, result }),
+      (thrown) => this.failure(thrown),
+    )
     /** Actions not carried out yet: a listener may make a call, and its actions come after those before. @type {string[]} */
     this.queue = []
     this.busy = false
@@ -221,6 +228,8 @@ class ProviderDriver {
     switch (action.action) {
       case 'open':
         return void this.open(action)
+      case 'request':
+        return this.ask(action)
       case 'settle':
         return this.settle(action)
       case 'session':
@@ -313,6 +322,14 @@ class ProviderDriver {
   }
 
   /** @param {Action} action */
+  ask({ op, ticket, request }) {
+    const call = this.calls.get(op)
+    if (!call) return
+    ;(call.asked ??= []).push(ticket)
+    void this.requests.send(ticket, request)
+  }
+
+  /** @param {Action} action */
   async open({ ticket, resume, env, agent, workingDirectory }) {
     const { provider } = this
     /** @type {unknown} */
@@ -367,6 +384,7 @@ class ProviderDriver {
     const instance = this.sandboxes.get(action.number())
     const timeoutMs = action.number()
     const background = action.number() === 1
+    const keys = action.number()
     const call = this.calls.get(op)
     const channels = []
     for (let left = action.number(); left > 0; left--) channels.push(action.number())
@@ -377,7 +395,7 @@ class ProviderDriver {
     /** @type {string | undefined} */
     let json
     try {
-      answer = await instance.commands.run(line, optionsOf(timeoutMs, background, output))
+      answer = await instance.commands.run(line, output ? optionsOf(timeoutMs, background, output) : helperOptions(timeoutMs, background, keys, call))
       if (output) {
         output.call.result = answer
         json = JSON.stringify(answer)
@@ -388,7 +406,13 @@ class ProviderDriver {
     }
     // A call that was given up before hears nothing more.
     if (output) output.answered = !output.call.settled
-    this.take(this.native.ran(this.machine, op, ticket, exitCodeOf(answer), json))
+    const code = exitCodeOf(answer)
+    if (!output && isObject(answer) && (answer.stdout || answer.stderr)) {
+      // What a command of ours printed is for the machine to read.
+      const [stdout, stderr] = [textOf(answer.stdout), textOf(answer.stderr)]
+      return this.feed({ input: 'ran', op, ticket, result: { Ok: { exit: { code }, stdout, stderr } } })
+    }
+    this.take(this.native.ran(this.machine, op, ticket, code, json))
   }
 
   /**
@@ -428,6 +452,7 @@ class ProviderDriver {
     const { extras, listener, onAbort } = call
     this.calls.delete(call.op)
     call.settled = true
+    for (const ticket of call.asked ?? []) this.requests.giveUp(ticket)
     if (onAbort) extras.signal?.removeEventListener('abort', onAbort)
     const ended = listener ? { failure: this.listenerFailure(call, listener.thrown) } : outcome
     if ('failure' in ended) ended.original = originalOf(this.rejections)
@@ -494,6 +519,23 @@ function optionsOf(timeoutMs, background, output) {
     onStderr: (/** @type {unknown} */ chunk) => output.chunk('stderr', chunk),
   }
 }
+
+/**
+ * The same for the machine's own commands.
+ * @param {number} timeoutMs @param {boolean} background @param {number} keys @param {Call} [call]
+ */
+function helperOptions(timeoutMs, background, keys, call) {
+  if (keys === LIMIT) return { timeoutMs }
+  if (keys === BACKGROUND) return { timeoutMs, background }
+  if (keys === ONLY_STDOUT) return { timeoutMs, background, onStdout() {} }
+  const pass = (/** @type {number} */ kind) => (/** @type {string} */ chunk) => {
+    if (keys === ALOUD && call && !call.settled) call.deliver(kind, chunk)
+  }
+  return { timeoutMs, background, onStdout: pass(STDOUT), onStderr: pass(STDERR) }
+}
+
+/** @param {unknown} text */
+const textOf = (text) => (typeof text === 'string' ? text : '')
 
 /** Whether a request is a command with nothing but what `native.execute` takes. @param {Record<string, any>} request */
 function isPlain({ call, readOnly, branch, env, stdin, maxOutputBytes }) {

@@ -18,7 +18,8 @@ export interface NativeSandbox { readonly __sandbox: unique symbol }
 
 /** Kinds of frames. Payloads: JSON for DONE, FAIL and EVENT; text for the others. SESSION says that
  * the session id may have changed and carries the current one as of delivery; `""` is "no session".
- * RESULT_STDOUT and RESULT_STDERR carry `stdout` and `stderr` of the DONE that follows, where they are large. */
+ * RESULT_STDOUT and RESULT_STDERR carry `stdout` and `stderr` of the DONE that follows, where they are large. OBJECT is JSON of the
+ * one `stdout` event that is an object. REQUEST is JSON `{ ticket, request }` (http.rs `HttpRequest`), to be answered with {@link answer}. */
 export const enum FrameKind {
   DONE = 0,
   FAIL = 1,
@@ -30,6 +31,8 @@ export const enum FrameKind {
   SESSION = 7,
   RESULT_STDOUT = 8,
   RESULT_STDERR = 9,
+  OBJECT = 10,
+  REQUEST = 11,
 }
 
 export type OnFrames = (frames: Array<number | string>) => void
@@ -63,6 +66,8 @@ export function machineSandbox(machine: Machine, ticket: number): NativeSandbox 
 export function start(machine: Machine, call: string, onFrames: OnFrames): number
 /** Native driver: the caller no longer wants the result. */
 export function cancel(machine: Machine, op: number): void
+/** Native driver: what came of a REQUEST, JSON of `{ Ok: { status, statusText, body } }` or `{ Err: failure }`. */
+export function answer(machine: Machine, ticket: number, result: string): void
 
 // ---- the session machine, stepped by the shim (JavaScript providers) -------------------------------------------------
 
@@ -80,7 +85,7 @@ export const enum PackedKind {
   JSON = 0,
   /** op, channel, text */
   EMIT = 1,
-  /** op, ticket, sandbox, timeoutMs, background (0 or 1), number of channels, the channels, text of the command */
+  /** op, ticket, sandbox, timeoutMs, background (0 or 1), {@link RunOptions}, number of channels, the channels, text of the command */
   RUN = 2,
   /** op, whether there is an id (0 or 1), text of the id: the call's value is the provider's answer with this `sandboxId` */
   ANSWER = 3,
@@ -90,6 +95,19 @@ export const enum PackedKind {
 
 /** Feeds one input (JSON, protocol.rs `Input`). */
 export function feed(machine: Machine, input: string): Packed
+/** What a provider's `run` is given (protocol.rs): upstream's keys. ALOUD is STREAMS whose chunks are passed on as they come. */
+export const enum RunOptions {
+  /** timeoutMs */
+  LIMIT = 0,
+  /** timeoutMs, background */
+  BACKGROUND = 1,
+  /** timeoutMs, background, onStdout */
+  STDOUT = 2,
+  /** timeoutMs, background, onStdout, onStderr */
+  STREAMS = 3,
+  ALOUD = 4,
+}
+
 /** Feeds `{ input: "call", op, call: "executeCommand", command, timeoutMs, background }`, as {@link feed} would. */
 export function execute(machine: Machine, op: number, command: string, timeoutMs: number | undefined, background: boolean): Packed
 /** Feeds the end of a run that ended by itself; `json` is `JSON.stringify` of the answer where that is wanted. */

@@ -5,7 +5,7 @@
  * settles, because events and outcome come through the same ordered channel.
  */
 
-const { revive, set } = require('./errors')
+const { revive, set, messageOf } = require('./errors')
 
 /** Kinds of frames, as `native.d.ts` numbers them. */
 const DONE = 0
@@ -18,6 +18,8 @@ const EVENT = 6
 const SESSION = 7
 const RESULT_STDOUT = 8
 const RESULT_STDERR = 9
+const OBJECT = 10
+const REQUEST = 11
 
 /**
  * @typedef {import('./native').Failure} Failure
@@ -102,6 +104,16 @@ function conclude(outcome, signal) {
 }
 
 /**
+ * Finds what was thrown, for failures that stand for it.
+ * @param {Map<number, unknown>} thrown by number
+ * @returns {NonNullable<Original>}
+ */
+const originalOf = (thrown) => ({ details }) => {
+  const number = details?.rejection
+  return typeof number === 'number' && thrown.has(number) ? { value: thrown.get(number) } : undefined
+}
+
+/**
  * What an aborted call rejects with: the signal's own reason. If that is the DOMException an AbortController makes by
  * itself, its `cause` tells what was stopped; a reason the caller made is never touched.
  * @param {AbortSignal} signal
@@ -120,6 +132,20 @@ function abortReason(signal, stopped) {
  * @param {import('./native').Machine} machine
  */
 function nativeDriver(native, machine) {
+  // With the first object only, so that importing stays cheap.
+  const { Requests } = require('./http')
+  let calls = 0
+  let serial = 0
+  /** What `fetch` rejected with, by number, until no call can want it any more. @type {Map<number, unknown>} */
+  const thrown = new Map()
+  const requests = new Requests(
+    (ticket, answer) => native.answer(machine, ticket, JSON.stringify(answer)),
+    (error) => {
+      serial += 1
+      thrown.set(serial, error)
+      return { code: 'PROVIDER_FAILED', message: messageOf(error), retryable: false, details: { rejection: serial } }
+    },
+  )
   return {
     /**
      * @param {import('./arguments').Parsed} parsed
@@ -137,8 +163,25 @@ function nativeDriver(native, machine) {
     async start({ request, extras }, deliver) {
       const json = require('./arguments').encode(request)
       const begin = (/** @type {import('./native').OnFrames} */ onFrames) => native.start(machine, json, onFrames)
-      const { outcome } = await follow(begin, deliver, extras.signal, (id) => native.cancel(machine, id))
-      return outcome
+      /** @type {number[]} */
+      const asked = []
+      /** @type {Deliver} */
+      const receive = (kind, text) => {
+        if (kind !== REQUEST) return deliver(kind, text)
+        const { ticket, request } = JSON.parse(text)
+        asked.push(ticket)
+        void requests.send(ticket, request)
+      }
+      calls += 1
+      try {
+        const { outcome } = await follow(begin, receive, extras.signal, (id) => native.cancel(machine, id))
+        if ('failure' in outcome && thrown.size > 0) outcome.original = originalOf(new Map(thrown))
+        return outcome
+      } finally {
+        for (const ticket of asked) requests.giveUp(ticket)
+        calls -= 1
+        if (calls === 0) thrown.clear()
+      }
     },
     /** The sandbox a finished `getSandbox` call named. @param {number} ticket @returns {any} */
     sandbox(ticket) {
@@ -148,4 +191,4 @@ function nativeDriver(native, machine) {
   }
 }
 
-module.exports = { operate, conclude, nativeDriver, DONE, FAIL, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION }
+module.exports = { operate, conclude, nativeDriver, DONE, FAIL, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION, OBJECT }

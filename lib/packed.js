@@ -7,6 +7,12 @@ const RUN = 2
 const ANSWER = 3
 const FLUSH = 4
 
+/** What a provider's `run` is given, as `native.d.ts` numbers it. */
+const LIMIT = 0
+const BACKGROUND = 1
+const ONLY_STDOUT = 2
+const ALOUD = 4
+
 /** Reads what `native.d.ts` calls `Packed`. */
 class PackedReader {
   /** @param {string} packed */
@@ -38,4 +44,4 @@ class PackedReader {
   }
 }
 
-module.exports = { PackedReader, JSON_ACTION, EMIT, RUN, ANSWER, FLUSH }
+module.exports = { PackedReader, JSON_ACTION, EMIT, RUN, ANSWER, FLUSH, LIMIT, BACKGROUND, ONLY_STDOUT, ALOUD }

@@ -19,7 +19,7 @@ function nativeProviderOf(sandbox) {
 }
 
 /** The parts of a configuration the machine knows; what else an object holds is none of its business. */
-const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'workingDirectory']
+const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'workingDirectory', 'worktrees']
 
 /**
  * @typedef {object} Options what the `with*` methods collected; wins over the configuration
@@ -47,9 +47,10 @@ const FIELDS = ['agent', 'environment', 'secrets', 'github', 'sessionId', 'worki
  * @param {boolean} fluent made without a configuration
  * @param {unknown} given the configuration
  * @param {Options} options
+ * @param {boolean} [detached] no sandbox is needed
  * @returns {Setup}
  */
-function setupOf(fluent, given, options) {
+function setupOf(fluent, given, options, detached = false) {
   const { sandbox: chosen, sandboxId, ...chosenFields } = options
   const base = isObject(given) ? given : {}
   const sandbox = chosen ?? base.sandbox
@@ -65,7 +66,7 @@ function setupOf(fluent, given, options) {
   for (const field of FIELDS) config[field] = plain(merged[field], field)
   const json = JSON.stringify({
     generation: fluent ? 'fluent' : 'config',
-    driver: javascript ? 'javascript' : 'native',
+    driver: javascript || detached ? 'javascript' : 'native',
     provider: provider !== null,
     // Something that is no object is passed on as it is, for the machine to say so.
     config: fluent || isObject(given) ? config : plain(given, 'config') ?? typeof given,

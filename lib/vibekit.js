@@ -1,7 +1,7 @@
 'use strict'
 
 const { EventEmitter } = require('node:events')
-const { conclude, nativeDriver, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION } = require('./operation')
+const { conclude, nativeDriver, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION, OBJECT } = require('./operation')
 const { revive, wrong, messageOf } = require('./errors')
 const parse = require('./arguments')
 
@@ -91,6 +91,15 @@ class VibeKit extends EventEmitter {
     return configure(this, 'secrets', secrets)
   }
 
+  /**
+   * Branches get directories of their own.
+   * @param {{ root?: unknown, cleanup?: unknown }} [options]
+   * @returns {this}
+   */
+  withWorktrees(options = {}) {
+    return configure(this, 'worktrees', { enabled: true, root: options.root, cleanup: options.cleanup })
+  }
+
   /** @param {unknown} sandboxId @returns {this} */
   withSession(sandboxId) {
     return configure(this, 'sandboxId', sandboxId)
@@ -162,6 +171,63 @@ class VibeKit extends EventEmitter {
     return 'value' in outcome ? conclude(outcome, parsed.extras.signal) : report(this, parsed, failed(outcome, parsed.extras.signal))
   }
 
+  /**
+   * Commits what changed to a new branch, pushes it and opens a pull request.
+   * @param {unknown[]} parameters
+   * @returns {Promise<any>}
+   */
+  async createPullRequest(...parameters) {
+    const driver = work(this)
+    const parsed = parse.createPullRequest(parameters)
+    const answer = await driver.call(parsed, delivery(this, parsed))
+    return Object.fromEntries(PULL_REQUEST.map((key) => [key, answer[key]]))
+  }
+
+  /** @param {unknown} [branch] @param {unknown} [options] @returns {Promise<void>} */
+  async pushToBranch(branch, options) {
+    const driver = work(this)
+    const parsed = parse.pushToBranch(branch, options)
+    await driver.call(parsed, delivery(this, parsed))
+  }
+
+  /**
+   * Needs neither agent nor sandbox, so it has a machine of its own; token and secrets are those of this moment.
+   * @param {unknown} options
+   * @returns {Promise<any>}
+   */
+  async mergePullRequest(options) {
+    const parsed = parse.mergePullRequest(options)
+    const state = stateOf(this)
+    if (!state.fluent) checkSession(this)
+    const { json, secrets } = setup(this, true)
+    const addon = native()
+    const machine = addon.machine(json)
+    if (typeof machine === 'string') throw revive(JSON.parse(machine))
+    return providerDriver(addon, machine, undefined, secrets, NOBODY).call(parsed, () => {})
+  }
+
+  /** @param {unknown} repository @param {unknown} [directory] @param {unknown} [options] @returns {Promise<void>} */
+  async cloneRepository(repository, directory, options) {
+    const driver = work(this)
+    const parsed = parse.cloneRepository(repository, directory, options)
+    // Upstream reads these anew for each clone.
+    const { secrets, workingDirectory } = this.options
+    const token = parse.isObject(secrets) ? secrets.GH_TOKEN : undefined
+    if (typeof token === 'string') parsed.request.token = token
+    if (!parsed.request.directory && typeof workingDirectory === 'string') parsed.request.directory = workingDirectory
+    await driver.call(parsed, delivery(this, parsed))
+  }
+
+  /** @param {unknown} token */
+  setGithubToken(token) {
+    setGithub(this, 'token', token)
+  }
+
+  /** @param {unknown} repository */
+  setGithubRepository(repository) {
+    setGithub(this, 'repository', repository)
+  }
+
   /** @param {unknown} [options] @returns {Promise<void>} */
   async kill(options) {
     if (hasWork(this)) await simple(this, { call: 'kill' }, options)
@@ -204,6 +270,36 @@ if (Symbol.asyncDispose) {
   })
 }
 
+/** Of a machine without a sandbox. */
+const NOBODY = { onSession() {}, onSandbox() {}, variables: () => ({}) }
+
+/** What a pull request resolves with, in upstream's order. */
+const PULL_REQUEST = [
+  'id', 'number', 'state', 'title', 'body', 'html_url', 'head', 'base', 'user', 'created_at', 'updated_at', 'merged',
+  'mergeable', 'merge_commit_sha', 'branchName', 'commitSha',
+]
+
+/**
+ * Changes one half of what is known of GitHub, effective at once; the other half stays, or is empty.
+ * @param {VibeKit} vibeKit @param {'token' | 'repository'} half @param {unknown} value
+ */
+function setGithub(vibeKit, half, value) {
+  const text = parse.text(half, value, half === 'token' ? 'Pass a token of GitHub.' : 'Pass the repository as "owner/repo".')
+  const state = stateOf(vibeKit)
+  const { config } = state
+  const known = vibeKit.options.github ?? (parse.isObject(config) ? config.github : undefined)
+  const github = { token: '', repository: '', ...(parse.isObject(known) ? known : {}), [half]: text }
+  vibeKit.options.github = github
+  if (parse.isObject(config)) config.github = github
+  if (!state.driver) {
+    state.ready = false
+    return
+  }
+  const request = { call: 'setGithub', [half]: text }
+  // It is effective with the call; its promise only says so.
+  void state.driver.call({ request, extras: {} }, () => {})
+}
+
 /**
  * @template {VibeKit} T
  * @param {T} vibeKit @param {keyof import('./setup').Options} field @param {unknown} value
@@ -218,12 +314,12 @@ function configure(vibeKit, field, value) {
 
 /**
  * Reads what was configured. Something in it that is no plain data counts like anything else that is wrong with it.
- * @param {VibeKit} vibeKit
+ * @param {VibeKit} vibeKit @param {boolean} [detached] for a machine without a sandbox
  */
-function setup(vibeKit) {
+function setup(vibeKit, detached = false) {
   const { fluent, config } = stateOf(vibeKit)
   try {
-    return setupOf(fluent, config, vibeKit.options)
+    return setupOf(fluent, config, vibeKit.options, detached)
   } catch (cause) {
     if (fluent) throw cause
     const failure = { code: 'AGENT_NOT_INITIALIZED', message: 'Agent not initialized', retryable: false }
@@ -400,6 +496,9 @@ function delivery(vibeKit, { request, extras: { callbacks } }) {
         return
       case EVENT:
         if (vibeKit.listenerCount('event') > 0) vibeKit.emit('event', JSON.parse(text))
+        return
+      case OBJECT:
+        vibeKit.emit('stdout', JSON.parse(text))
         return
       case SESSION:
         stateOf(vibeKit).session = text === '' ? null : text

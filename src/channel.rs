@@ -14,7 +14,8 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, 
 use napi::{Result, Status};
 use serde_json::Value;
 use tokio::sync::Notify;
-use vibekit_core::protocol::Channel as Target;
+use vibekit_core::http::HttpRequest;
+use vibekit_core::protocol::{Channel as Target, Ticket};
 use vibekit_driver::Sink;
 
 use crate::failure;
@@ -111,6 +112,11 @@ impl Sink for Channel {
 
     fn session_changed(&self) {
         self.push(Kind::Session, String::new().into(), false);
+    }
+
+    fn request(&self, ticket: Ticket, request: HttpRequest) {
+        let frame = serde_json::json!({ "ticket": ticket, "request": request });
+        self.push(Kind::Request, frame.to_string().into(), false);
     }
 
     fn settle(&self, result: vibekit_core::Result<Value>) {

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Session = 7,
     ResultStdout = 8,
     ResultStderr = 9,
+    Object = 10,
+    Request = 11,
 }
 
 impl From<Channel> for Kind {
@@ -31,6 +33,7 @@ impl From<Channel> for Kind {
             Channel::Update => Self::Update,
             Channel::Error => Self::Error,
             Channel::Event => Self::Event,
+            Channel::Object => Self::Object,
         }
     }
 }

@@ -101,6 +101,15 @@ pub fn machine_sandbox(machine: &External<Handle>, ticket: u32) -> Option<Extern
     }
 }
 
+/// What came of a request of a natively driven machine: JSON of `{ "Ok": response }` or `{ "Err": failure }`.
+#[napi(catch_unwind)]
+pub fn answer(machine: &External<Handle>, ticket: u32, result: String) {
+    if let Handle::Native(driver) = &**machine {
+        let result = failure::read(&result, "The answer").unwrap_or_else(Err);
+        driver.answer(ticket, result);
+    }
+}
+
 /// The caller no longer wants the result.
 #[napi(catch_unwind)]
 pub fn cancel(machine: &External<Handle>, op: u32) {

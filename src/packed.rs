@@ -86,7 +86,7 @@ impl Packed {
                 self.number(Kind::from(*channel) as u32);
                 self.text(text);
             }
-            Action::Run { op, ticket, sandbox, command, stream: _, channels, .. } => {
+            Action::Run { op, ticket, sandbox, command, stream: _, channels, options, .. } => {
                 let Program::Shell(line) = &command.program else { return self.json(action) };
                 self.head(Head::Run);
                 self.number(*op);
@@ -94,6 +94,7 @@ impl Packed {
                 self.number(*sandbox);
                 self.number(command.timeout_ms.unwrap_or(0));
                 self.number(u32::from(command.background));
+                self.number(*options as u32);
                 self.number(channels.len() as u64);
                 for &channel in channels {
                     self.number(Kind::from(channel) as u32);

@@ -152,6 +152,10 @@ impl Sink for Forget {
         self.sink.session_changed();
     }
 
+    fn request(&self, ticket: vibekit_core::protocol::Ticket, request: vibekit_core::http::HttpRequest) {
+        self.sink.request(ticket, request);
+    }
+
     fn settle(&self, result: vibekit_core::Result<Value>) {
         table().runs.remove(&self.op);
         self.sink.settle(result);

@@ -37,6 +37,7 @@ test('is published with these files and no others', async () => {
     'lib/constants.js',
     'lib/drive.js',
     'lib/errors.js',
+    'lib/http.js',
     'lib/loader.js',
     'lib/messages.js',
     'lib/native-provider.js',

@@ -72,6 +72,12 @@ pub enum Code {
     TemplateNotFound,
     /// The provider (a JavaScript object or a service) failed.
     ProviderFailed,
+    /// GitHub said no; `details.status` is its status.
+    GithubFailed,
+    /// The model's API said no, or answered something else than what it was asked for.
+    ModelFailed,
+    /// There is nothing to commit.
+    NoChanges,
     /// A defect of this library.
     Internal,
 }

@@ -17,12 +17,18 @@ pub mod command;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod git;
+pub mod github;
+pub mod http;
 pub mod machine;
+pub mod model;
 pub mod protocol;
+mod script;
 pub mod session;
 pub mod stream;
 pub mod text;
 mod turn;
+pub mod worktree;
 
 pub use command::{Command, Exit, Invocation, Program, Stdin, Stopped, Stream};
 pub use config::Setup;

@@ -4,6 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::github::Label;
+use crate::github::Merge;
+use crate::http::{HttpRequest, HttpResponse};
 use crate::{Command, Error, Exit, Stream};
 
 /// One public call in flight. Made by the driver, unique per machine.
@@ -45,7 +48,7 @@ pub enum Call {
         /// Argument, else the configuration's, else `code`.
         #[serde(default)]
         mode: Option<Mode>,
-        /// Branch to work on (JavaScript providers; contract 3.1.1).
+        /// Branch to work on (contract, 3.1.1 and 3.4).
         #[serde(default)]
         branch: Option<String>,
         /// Earlier conversation, used when the agent has no conversation of its own to resume.
@@ -78,7 +81,7 @@ pub enum Call {
         /// Let it change no file of the working directory.
         #[serde(default)]
         read_only: bool,
-        /// Branch to work on (JavaScript providers; contract 3.1.1).
+        /// Branch to work on (contract, 3.1.1 and 3.4).
         #[serde(default)]
         branch: Option<String>,
         /// Environment of this command alone.
@@ -109,6 +112,53 @@ pub enum Call {
     },
     /// Have a sandbox, and nothing else. Settles with the ticket of the [`Action::Open`] that made it.
     GetSandbox,
+    /// Commit what changed to a new branch, push it and open a pull request (contract, 3.9).
+    CreatePullRequest {
+        /// The first argument, if it was a string: a repository, or for objects made from a configuration that has one the
+        /// directory of the project (contract, 10.4).
+        #[serde(default)]
+        target: Option<String>,
+        /// Default: the agent's.
+        #[serde(default)]
+        label: Option<Label>,
+        /// Put before the branch's name, with a slash between.
+        #[serde(default)]
+        branch_prefix: Option<String>,
+        /// Variables of the host that may hold a model's key.
+        #[serde(default)]
+        variables: Vec<(String, String)>,
+    },
+    /// Commit what changed and push it (contract, 3.10).
+    PushToBranch {
+        /// Default: that of the last call with a branch.
+        #[serde(default)]
+        branch: Option<String>,
+        /// Variables of the host that may hold a model's key.
+        #[serde(default)]
+        variables: Vec<(String, String)>,
+    },
+    /// Merge a pull request (contract, 3.11). Needs neither agent nor sandbox.
+    MergePullRequest(Merge),
+    /// Clone a repository into the sandbox (contract, 3.12).
+    CloneRepository {
+        /// `owner/repo`.
+        repository: String,
+        /// Default: the working directory.
+        #[serde(default)]
+        directory: Option<String>,
+        /// The token as it is now; it may have changed since the object was set up.
+        #[serde(default)]
+        token: Option<String>,
+    },
+    /// Change the token or the repository, effective at once (contract, 1.6).
+    SetGithub {
+        /// Absent: as before.
+        #[serde(default)]
+        token: Option<String>,
+        /// Absent: as before.
+        #[serde(default)]
+        repository: Option<String>,
+    },
     /// Let go of the sandbox: stop what runs, release the session, kill it if it is ephemeral.
     Dispose,
 }
@@ -197,6 +247,13 @@ pub enum Input {
         /// How it went. `Err`: it could not be started or followed.
         result: Result<Box<Report>, Error>,
     },
+    /// Answer to [`Action::Request`].
+    Answered {
+        /// Which one. Unknown ones and those of settled calls are ignored.
+        ticket: Ticket,
+        /// What came of it. `Err`: there was no answer.
+        result: Result<HttpResponse, Error>,
+    },
     /// A timer went off.
     Timer {
         /// Which one. Disarmed and unknown ones are ignored.
@@ -225,6 +282,26 @@ pub enum Channel {
     Error,
     /// The `event` event: a normalised event as JSON.
     Event,
+    /// The `stdout` event, with what this JSON stands for: upstream's one message that is an object (contract, 3.12).
+    Object,
+}
+
+/// What a JavaScript provider's `run` is given. Upstream passes exactly these keys, in this order (contract, 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunOptions {
+    /// `timeoutMs`.
+    Limit = 0,
+    /// `timeoutMs`, `background`.
+    Background = 1,
+    /// `timeoutMs`, `background`, `onStdout`.
+    Stdout = 2,
+    /// `timeoutMs`, `background`, `onStdout`, `onStderr`.
+    #[default]
+    Streams = 3,
+    /// The same, and the chunks are passed on as they come: those of standard output to the `stdout` event, those of standard
+    /// error to the `stderr` event.
+    Aloud = 4,
 }
 
 /// What the machine wants done. Actions are carried out in order.
@@ -260,11 +337,13 @@ pub enum Action {
         command: Box<Command>,
         /// Files to put in place before it starts: absolute path inside (may begin with `$HOME/`), content.
         files: Vec<(String, Vec<u8>)>,
-        /// Whether output is to be fed to `Machine::output` (callbacks given to the provider).
+        /// Whether output is to be fed to `Machine::output`.
         stream: bool,
         /// Where the messages in the output go, for drivers that find those themselves (JavaScript providers: both
         /// streams go to the same channels). Empty for all others.
         channels: Vec<Channel>,
+        /// What a JavaScript provider is given with it.
+        options: RunOptions,
         /// Bytes to keep per stream for the report.
         max_output_bytes: u64,
     },
@@ -304,6 +383,15 @@ pub enum Action {
         op: OpId,
         /// The port.
         port: Value,
+    },
+    /// Ask a service over HTTP. When the call is settled before the answer is there, the driver gives the request up.
+    Request {
+        /// Which call it is for.
+        op: OpId,
+        /// Answer with it.
+        ticket: Ticket,
+        /// What to send.
+        request: HttpRequest,
     },
     /// Drop the sandbox without killing it (a switch to another session, a dispose of a persistent one).
     Release {

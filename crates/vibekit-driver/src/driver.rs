@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use vibekit_core::http::HttpResponse;
 use vibekit_core::machine::Machine;
 use vibekit_core::protocol::{Action, Call, Emission, Input, OpId, Opened, Ticket, TimerId};
 use vibekit_sandbox::{Code, Error, OpenRequest, Provider, Result, Sandbox, Stream};
@@ -128,6 +129,11 @@ impl Driver {
         self.inner.lock().sandboxes.get(&ticket).map(|open| open.sandbox.clone())
     }
 
+    /// What came of a request ([`Sink::request`]). Ignored when nobody waits for it any more.
+    pub fn answer(&self, ticket: Ticket, result: Result<HttpResponse>) {
+        self.inner.input(Input::Answered { ticket, result });
+    }
+
     /// The current session id.
     #[must_use]
     pub fn session(&self) -> Option<String> {
@@ -201,7 +207,22 @@ impl Inner {
             Action::Open { ticket, resume, env, agent, working_directory } => {
                 self.open(state, ticket, resume, OpenRequest { env, agent, working_directory });
             }
-            Action::Run { op, ticket, sandbox, command, files, stream, channels: _, max_output_bytes } => {
+            Action::Request { op, ticket, request } => {
+                if let Some(sink) = state.sinks.get(&op) {
+                    sink.request(ticket, request);
+                }
+            }
+            Action::Run {
+                op,
+                ticket,
+                sandbox,
+                command,
+                files,
+                stream,
+                channels: _,
+                options: _,
+                max_output_bytes,
+            } => {
                 let Some(open) = state.sandboxes.get(&sandbox) else {
                     return self.refuse(|error| Input::Ran { op, ticket, result: Err(error) });
                 };

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use vibekit_core::Result;
-use vibekit_core::protocol::Channel;
+use vibekit_core::http::HttpRequest;
+use vibekit_core::protocol::{Channel, Ticket};
 
 /// Receives what one operation delivers: any number of emissions, then exactly one `settle`.
 ///
@@ -13,6 +14,9 @@ pub trait Sink: Send + Sync + 'static {
     fn emit(&self, channel: Channel, text: String);
     /// The session id may have changed; the listener reads the current one.
     fn session_changed(&self);
+    /// Asks a service. Whoever listens has the host's own means for that (JavaScript has `fetch`, which users replace),
+    /// and answers with [`crate::Driver::answer`]; what is not answered when the operation settles is given up.
+    fn request(&self, ticket: Ticket, request: HttpRequest);
     /// The outcome. Nothing follows.
     fn settle(&self, result: Result<serde_json::Value>);
     /// Waits until the listener has room for more. `false`: it is gone and the operation should be cancelled.

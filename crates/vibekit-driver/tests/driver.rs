@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::{Heard, Listener, Script, Scripted, call, setup};
 use tokio::runtime::Handle;
+use vibekit_core::http::HttpResponse;
 use vibekit_core::machine::Machine;
 use vibekit_core::protocol::Call;
 use vibekit_core::{Code, Stream};
@@ -171,4 +172,37 @@ async fn dropping_the_driver_lets_go_of_everything() {
     })
     .await
     .expect("tasks and sandbox end with the driver");
+}
+
+#[tokio::test]
+async fn a_request_to_a_service_is_handed_over_and_its_answer_taken() {
+    let provider = Scripted::new(Script::Output(Vec::new()));
+    let driver = driver(&provider);
+    let listener = Listener::new();
+    driver.start(
+        call(json!({ "call": "mergePullRequest", "repository": "o/r", "pullNumber": 7 })),
+        listener.sink(),
+    );
+    listener.settled().await;
+    // No token is configured, so nobody is asked.
+    let Heard::Settled(Err(error)) = listener.last() else { panic!("{:?}", listener.last()) };
+    assert_eq!(error.code, Code::InvalidArgument);
+
+    driver.start(call(json!({ "call": "setGithub", "token": "ghp_abcdef" })), Listener::new().sink());
+    let listener = Listener::new();
+    driver.start(
+        call(json!({ "call": "mergePullRequest", "repository": "o/r", "pullNumber": 7 })),
+        listener.sink(),
+    );
+    let (ticket, request) = listener.requested().await;
+    assert_eq!(request.url, "https://api.github.com/repos/o/r/pulls/7/merge");
+    assert!(!format!("{request:?}").contains("ghp_"));
+    let body = json!({ "sha": "1a2b", "merged": true, "message": "done", "more": 1 }).to_string();
+    driver.answer(ticket, Ok(HttpResponse { status: 200, status_text: "OK".to_owned(), body }));
+    listener.settled().await;
+    let Heard::Settled(Ok(value)) = listener.last() else { panic!("{:?}", listener.last()) };
+    assert_eq!(value, json!({ "sha": "1a2b", "merged": true, "message": "done" }));
+    // An answer nobody waits for changes nothing.
+    driver.answer(ticket, Ok(HttpResponse::default()));
+    assert_eq!(listener.settlements(), 1);
 }

@@ -59,7 +59,7 @@ impl AgentConfig {
     }
 
     /// The provider, or the agent's default one.
-    pub(super) fn provider(&self) -> &str {
+    pub(crate) fn provider(&self) -> &str {
         given(self.provider.as_deref()).unwrap_or(match self.kind {
             AgentKind::Claude => "anthropic",
             AgentKind::Codex | AgentKind::Opencode => "openai",
@@ -68,23 +68,23 @@ impl AgentConfig {
         })
     }
 
-    pub(super) fn api_key(&self) -> Option<&str> {
+    pub(crate) fn api_key(&self) -> Option<&str> {
         given(self.api_key.as_deref())
     }
 
     /// The subscription token, if it is what authenticates: a key always wins.
-    pub(super) fn oauth_token(&self) -> Option<&str> {
+    pub(crate) fn oauth_token(&self) -> Option<&str> {
         match self.api_key() {
             Some(_) => None,
             None => given(self.oauth_token.as_deref()),
         }
     }
 
-    pub(super) fn model(&self) -> Option<&str> {
+    pub(crate) fn model(&self) -> Option<&str> {
         given(self.model.as_deref())
     }
 
-    pub(super) fn base_url(&self) -> Option<&str> {
+    pub(crate) fn base_url(&self) -> Option<&str> {
         given(self.base_url.as_deref())
     }
 }

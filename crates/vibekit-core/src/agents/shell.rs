@@ -7,6 +7,7 @@ use super::config::provider_variable;
 use super::instruction::{fixed, upstream_history};
 use super::{AgentConfig, AgentKind};
 use crate::protocol::{Message, Mode};
+use crate::text::double_quote as quote;
 
 /// Whose command lines are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,20 +131,6 @@ fn say(text: &str) -> String {
     } else {
         format!("echo {}", quote(text))
     }
-}
-
-/// One shell word in double quotes, whatever it holds.
-pub(crate) fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        if matches!(character, '`' | '"' | '$' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted.push('"');
-    quoted
 }
 
 /// One shell word, left bare where nothing in it could mean something to a shell.

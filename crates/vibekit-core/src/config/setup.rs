@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use super::Environment;
 use super::read::{get, join, object, text, truthy, variables, wrong_type};
 use crate::agents::{self, AgentConfig, AgentKind, Credentials};
+use crate::git::credential;
+use crate::git::server::Server;
 use crate::protocol::Mode;
+use crate::worktree::Worktrees;
 use crate::{Code, Error, Result};
 
 /// How the object was made.
@@ -52,12 +55,33 @@ pub struct Setup {
     /// A provider object was handed over, so `environment` does not matter.
     provider_given: bool,
     secrets: Vec<(String, String)>,
-    github: Option<Github>,
+    hub: Hub,
+    worktrees: Option<Worktrees>,
     session_id: Option<String>,
     working_directory: String,
     random: u128,
     /// What is wrong apart from agent and environment.
     fault: Option<Error>,
+}
+
+/// What is known of GitHub.
+#[derive(Clone, Default)]
+struct Hub {
+    /// `github` was configured, however incompletely.
+    mentioned: bool,
+    token: Option<String>,
+    repository: Option<String>,
+    /// Both, when both were given.
+    github: Option<Github>,
+    server: Server,
+}
+
+impl Hub {
+    fn complete(mut self) -> Self {
+        let pair = self.token.clone().zip(self.repository.clone());
+        self.github = pair.map(|(token, repository)| Github { token, repository });
+        self
+    }
 }
 
 #[derive(Clone)]
@@ -120,7 +144,11 @@ impl Setup {
             keep(error);
             Vec::new()
         });
-        let github = github(config).unwrap_or_else(|error| {
+        let hub = hub(config, &lookup).unwrap_or_else(|error| {
+            keep(error);
+            Hub::default()
+        });
+        let worktrees = worktrees(config).unwrap_or_else(|error| {
             keep(error);
             None
         });
@@ -154,7 +182,8 @@ impl Setup {
                 || top.get("provider").is_some_and(truthy)
                 || config.get("sandbox").is_some_and(truthy),
             secrets,
-            github,
+            hub,
+            worktrees,
             session_id,
             working_directory: working_directory.unwrap_or_else(|| WORKING_DIRECTORY.to_owned()),
             random: top
@@ -259,7 +288,73 @@ impl Setup {
     /// Repository and token, when both were given.
     #[must_use]
     pub const fn github(&self) -> Option<&Github> {
-        self.github.as_ref()
+        self.hub.github.as_ref()
+    }
+
+    /// Whether the object was told about GitHub in the way of the older generations.
+    #[must_use]
+    pub const fn mentions_github(&self) -> bool {
+        self.hub.mentioned
+    }
+
+    /// The token for GitHub: the one among the secrets, else the configured one (contract, 10.4).
+    #[must_use]
+    pub fn github_token(&self) -> Option<&str> {
+        self.secret_token().or(self.hub.token.as_deref()).filter(|token| !token.is_empty())
+    }
+
+    /// The token among the secrets, which the sandbox has too.
+    #[must_use]
+    pub fn secret_token(&self) -> Option<&str> {
+        let found = self.secrets.iter().find(|(name, _)| name == credential::VARIABLE);
+        found.map(|(_, value)| value.as_str()).filter(|token| !token.is_empty())
+    }
+
+    /// The configured repository, also without a token.
+    #[must_use]
+    pub fn repository(&self) -> Option<&str> {
+        self.hub.repository.as_deref().filter(|repository| !repository.is_empty())
+    }
+
+    /// Where repositories are.
+    #[must_use]
+    pub const fn server(&self) -> &Server {
+        &self.hub.server
+    }
+
+    /// Changes token or repository; the half that was never given becomes empty, as upstream has it.
+    pub fn set_github(&mut self, token: Option<String>, repository: Option<String>) {
+        let hub = std::mem::take(&mut self.hub);
+        self.hub = Hub {
+            mentioned: true,
+            token: token.or(hub.token),
+            repository: repository.or(hub.repository),
+            ..hub
+        }
+        .complete();
+    }
+
+    /// Whether branches have directories of their own.
+    #[must_use]
+    pub const fn worktrees(&self) -> Option<&Worktrees> {
+        self.worktrees.as_ref()
+    }
+
+    /// Keys and tokens. They are nobody's business but that of whom they are for.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let agent = self.agent().into_iter().flat_map(|agent| [agent.api_key(), agent.oauth_token()]);
+        let hub = [self.hub.token.as_deref(), self.secret_token()];
+        let keys = agent.flatten().chain(hub.into_iter().flatten());
+        keys.filter(|key| key.len() >= 5).map(str::to_owned).collect()
+    }
+
+    /// Keys, tokens and those of the secrets that are no ordinary words (`production` is none to look for).
+    #[must_use]
+    pub fn confidential(&self) -> Vec<String> {
+        let unusual = |text: &&String| text.len() >= 8 && !text.chars().all(char::is_alphabetic);
+        let secrets = self.secrets.iter().map(|(_, value)| value).filter(unusual).cloned();
+        self.keys().into_iter().chain(secrets).collect()
     }
 
     /// The session to resume.
@@ -398,15 +493,42 @@ fn read_agent(agent: &Map<String, Value>) -> Result<AgentConfig> {
     Ok(config)
 }
 
-/// Both halves, or none: with one half missing there is nothing to clone or push.
-fn github(config: &Map<String, Value>) -> Result<Option<Github>> {
+fn hub(config: &Map<String, Value>, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Hub> {
     const REMEDY: &str = "Set github to { token, repository: \"owner/repo\" }.";
-    let Some(github) = object(config, "", "github", REMEDY)? else {
-        return Ok(None);
+    let empty = Map::new();
+    let given = object(config, "", "github", REMEDY)?;
+    let github = given.unwrap_or(&empty);
+    let server = match text(github, "github", "baseUrl", "Set it to the address of your GitHub server.")? {
+        Some(url) => Server::at("github.baseUrl", &url)?,
+        // What GitHub's own runners set.
+        None => match lookup("GITHUB_SERVER_URL").filter(|url| !url.is_empty()) {
+            Some(url) => Server::at("GITHUB_SERVER_URL", &url)?,
+            None => Server::default(),
+        },
     };
-    let token = text(github, "github", "token", REMEDY)?;
-    let repository = text(github, "github", "repository", REMEDY)?;
-    Ok(token.zip(repository).map(|(token, repository)| Github { token, repository }))
+    let hub = Hub {
+        mentioned: given.is_some(),
+        token: text(github, "github", "token", REMEDY)?,
+        repository: text(github, "github", "repository", REMEDY)?,
+        github: None,
+        server,
+    };
+    Ok(hub.complete())
+}
+
+fn worktrees(config: &Map<String, Value>) -> Result<Option<Worktrees>> {
+    const REMEDY: &str = "Set worktrees to { root, cleanup }, both optional.";
+    let Some(given) = object(config, "", "worktrees", REMEDY)? else { return Ok(None) };
+    let flag = |key: &str| match get(given, key) {
+        None => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(*flag)),
+        Some(other) => Err(wrong_type(&join("worktrees", key), other, "Pass true or false.")),
+    };
+    if flag("enabled")? == Some(false) {
+        return Ok(None);
+    }
+    let root = text(given, "worktrees", "root", "Set it to an absolute path inside the sandbox.")?;
+    Ok(Some(Worktrees { root, keep: flag("cleanup")? == Some(false) }))
 }
 
 fn not_initialized(cause: Error) -> Error {

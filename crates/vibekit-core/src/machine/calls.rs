@@ -8,7 +8,7 @@ use super::{Alarm, Kind, Machine, Op, aborted, disposed, killed, limits};
 use crate::agents::{self, Credentials, Route};
 use crate::config::Generation;
 use crate::protocol::{Call, OpId};
-use crate::{Action, Error, Result};
+use crate::{Action, Code, Error, Result, git};
 
 impl Machine {
     pub(super) fn call(&mut self, op: OpId, call: Call) {
@@ -19,10 +19,18 @@ impl Machine {
             return self.act(Action::Settle { op, result: Err(error) });
         }
         match call {
-            Call::GenerateCode { .. } | Call::ExecuteCommand { .. } => {
-                let work = Work::new(&self.setup, call, self.now);
-                self.begin(op, Kind::Work(Box::new(work)));
-                self.want(op);
+            Call::PushToBranch { branch, variables } => {
+                let branch = branch.filter(|branch| !branch.is_empty()).or_else(|| self.branch.clone());
+                self.work_on(op, Call::PushToBranch { branch, variables });
+            }
+            Call::GenerateCode { .. }
+            | Call::ExecuteCommand { .. }
+            | Call::CreatePullRequest { .. }
+            | Call::MergePullRequest(_)
+            | Call::CloneRepository { .. } => self.work_on(op, call),
+            Call::SetGithub { token, repository } => {
+                self.setup.set_github(token, repository);
+                self.act(Action::Settle { op, result: Ok(Value::Null) });
             }
             Call::GetHost { port } => {
                 self.begin(op, Kind::Host(port));
@@ -55,6 +63,17 @@ impl Machine {
         }
     }
 
+    fn work_on(&mut self, op: OpId, call: Call) {
+        let sandbox = !matches!(call, Call::MergePullRequest(_));
+        let Some(work) = Work::new(&self.setup, call, self.now) else { return };
+        self.begin(op, Kind::Work(Box::new(work)));
+        if sandbox {
+            self.want(op);
+        } else {
+            self.start_script(op);
+        }
+    }
+
     /// Whether the call may be made at all.
     fn admit(&self, call: &Call) -> Result<()> {
         if matches!(call, Call::Dispose) {
@@ -67,19 +86,67 @@ impl Machine {
             Call::GenerateCode { .. }
             | Call::ExecuteCommand { .. }
             | Call::GetHost { .. }
-            | Call::GetSandbox => {
+            | Call::GetSandbox
+            | Call::CreatePullRequest { .. }
+            | Call::PushToBranch { .. }
+            | Call::CloneRepository { .. } => {
                 self.setup.check_work()?;
+                self.check_github(call)?;
                 if let Call::GenerateCode { agent_level, .. } = call {
                     self.check_credential(*agent_level)?;
                 }
                 self.setup.check_openable()
             }
             Call::SetSession { .. } => self.setup.check_session_access(),
+            Call::SetGithub { .. } => Ok(()),
             _ => match self.setup.generation() {
                 Generation::Config => self.setup.check_session_access(),
                 // Upstream resolves these without an agent.
                 Generation::Fluent => Ok(()),
             },
+        }
+    }
+
+    /// What the calls about repositories need, before any sandbox is touched.
+    fn check_github(&self, call: &Call) -> Result<()> {
+        let missing = |message: &str| Err(Error::new(Code::InvalidArgument, message));
+        match call {
+            Call::CreatePullRequest { target, .. } => {
+                if self.setup.github_token().is_some() && self.repository(target.as_deref()).is_some() {
+                    return Ok(());
+                }
+                if self.setup.generation() == Generation::Config || self.setup.mentions_github() {
+                    return missing(
+                        "GitHub configuration is required for creating pull requests. Please provide githubToken and repoUrl in your configuration.",
+                    );
+                }
+                missing(
+                    "GitHub token and repository are required for creating pull requests. Please provide GH_TOKEN in secrets and repository parameter.",
+                )
+            }
+            Call::PushToBranch { branch, .. } => {
+                let branch = branch.as_deref().filter(|branch| !branch.is_empty()).or(self.branch.as_deref());
+                match branch {
+                    Some(branch) => git::check_branch(branch),
+                    None => missing(
+                        "No branch specified. Either pass a branch name or call generateCode with a branch first.",
+                    ),
+                }
+            }
+            Call::CloneRepository { directory: Some(directory), .. } if directory.starts_with('-') => {
+                Err(Error::invalid("directoryPath", "begins with '-'", "Use an absolute path."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The repository a pull request is for. For an object made from a configuration that has one, a text stands for the
+    /// directory of the project (contract, 10.4).
+    pub(super) fn repository<'a>(&'a self, target: Option<&'a str>) -> Option<&'a str> {
+        let target = target.filter(|target| !target.is_empty());
+        match self.setup.generation() {
+            Generation::Fluent => target.or(self.setup.repository()),
+            Generation::Config => self.setup.repository().or(target),
         }
     }
 

@@ -22,6 +22,12 @@ pub const PROBE: u64 = 10_000;
 pub const CHECKOUT: u64 = 30_000;
 /// `git checkout`, `git pull` and `git config` before a turn.
 pub const GIT: u64 = 60_000;
+/// Making a worktree, which fetches.
+pub const WORKTREE: u64 = 120_000;
+/// For an answer of GitHub's.
+pub const GITHUB: u64 = 60_000;
+/// For an answer of a model's.
+pub const MODEL: u64 = 300_000;
 /// Before closing a sandbox that nobody owns is tried again, by the number of failures so far. After the last one the
 /// machine lets go of it.
 pub const CLOSE_RETRIES: [u64; 5] = [1_000, 5_000, 15_000, 60_000, 300_000];

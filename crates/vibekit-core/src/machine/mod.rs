@@ -20,6 +20,9 @@
 //! "Messages" are the envelopes `start`, `git` and `end`. `generateCode` on native providers also gives `event`.
 //! Listeners' callbacks get what is on `update` (`onUpdate`) and `error` (`onError`).
 //!
+//! Calls that are scripts (`createPullRequest`, `pushToBranch`, `mergePullRequest`, `cloneRepository`) fail without a message
+//! and without a sentence around the failure. `runTests` of fluent objects is as `fluent, GitHub`.
+//!
 //! # Failures
 //!
 //! A failure of the command, the agent or the provider is wrapped in the sentence of the table, with the original as its
@@ -32,6 +35,7 @@ mod output;
 mod sandbox;
 mod script;
 mod slot;
+mod steps;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -67,6 +71,14 @@ pub struct Machine {
     lost: Option<String>,
     /// What the last [`Action::Session`] said.
     reported: Option<String>,
+    /// The branch of the last call that had one, for `pushToBranch`.
+    branch: Option<String>,
+    /// Where that branch is worked on, if it has a directory of its own.
+    worktree: Option<String>,
+    /// The prompt of the last turn that succeeded, for the words of commits.
+    task: Option<String>,
+    /// Requests to services: whose they are.
+    requests: BTreeMap<Ticket, OpId>,
     /// Flags the installed agent was found to refuse.
     dropped_flags: Vec<String>,
     disposing: bool,
@@ -84,7 +96,7 @@ struct Op {
 }
 
 enum Kind {
-    /// `executeCommand` and `generateCode`.
+    /// Calls that do something.
     Work(Box<Work>),
     Kill,
     Pause,
@@ -121,6 +133,8 @@ enum Alarm {
     Run(OpId),
     /// A stopped run of the call did not end.
     Stop(OpId),
+    /// The limit of the call's request, or the end of its pause.
+    Pending(OpId),
     Dispose(OpId),
     /// Runs stopped for a dispose did not end.
     DisposeStops,
@@ -148,6 +162,10 @@ impl Machine {
             reported: configured.clone(),
             configured,
             lost: None,
+            branch: None,
+            worktree: None,
+            task: None,
+            requests: BTreeMap::new(),
             dropped_flags: Vec::new(),
             disposing: false,
             disposers: Vec::new(),
@@ -193,7 +211,11 @@ impl Machine {
     /// Nothing is in flight and no timer is armed.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.ops.is_empty() && self.asks.is_empty() && self.alarms.is_empty() && self.runs.is_empty()
+        self.ops.is_empty()
+            && self.asks.is_empty()
+            && self.alarms.is_empty()
+            && self.runs.is_empty()
+            && self.requests.is_empty()
     }
 
     /// Takes an input. `now_ms` is the driver's clock in milliseconds; it must not go backwards (if it does, it counts as
@@ -206,6 +228,7 @@ impl Machine {
             Input::Opened { ticket, result } => self.opened(ticket, result),
             Input::Done { ticket, result } => self.done(ticket, result),
             Input::Ran { op, ticket, result } => self.ran(op, ticket, result),
+            Input::Answered { ticket, result } => self.answered(ticket, result),
             Input::Timer { timer } => self.timer(timer),
             Input::Lost { ticket, error } => self.sandbox_lost(ticket, error),
         }
@@ -260,6 +283,7 @@ impl Machine {
             Some(Alarm::Ask(ticket)) => self.ask_limit(ticket),
             Some(Alarm::Run(op)) => self.run_limit(op),
             Some(Alarm::Stop(op)) => self.stop_limit(op),
+            Some(Alarm::Pending(op)) => self.pending_limit(op),
             Some(Alarm::Dispose(op)) => self.settle(op, Ok(Value::Null)),
             Some(Alarm::DisposeStops) => self.stopping.clear(),
             None => {}
@@ -274,11 +298,14 @@ impl Machine {
     /// Ends a call with the action that says so.
     fn end(&mut self, op: OpId, outcome: Action) {
         let Some(ended) = self.ops.remove(&op) else { return };
-        if let Kind::Work(work) = ended.kind
-            && let Some(run) = work.run
-        {
-            self.runs.remove(&run.ticket);
-            self.disarm(run.alarm);
+        if let Kind::Work(work) = ended.kind {
+            if let Some(run) = work.run {
+                self.runs.remove(&run.ticket);
+                self.disarm(run.alarm);
+            }
+            if let Some(pending) = work.pending {
+                self.forget(pending);
+            }
         }
         self.queue.retain(|&queued| queued != op);
         self.disposers.retain(|&disposer| disposer != op);

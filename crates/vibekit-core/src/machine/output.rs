@@ -10,6 +10,8 @@ use crate::stream::{Live, Utf8};
 pub(super) enum Feed {
     /// Helper commands: nobody listens.
     Deaf,
+    /// Helper commands of native providers whose chunks are passed on as they come.
+    Raw(Box<[Utf8; 2]>),
     /// Native providers.
     Live(Box<[Pipe; 2]>),
     /// JavaScript providers: the driver finds the messages, because their text stays in JavaScript.
@@ -25,6 +27,10 @@ pub(super) struct Pipe {
 impl Feed {
     pub(super) fn live() -> Self {
         Self::Live(Box::default())
+    }
+
+    pub(super) fn raw() -> Self {
+        Self::Raw(Box::default())
     }
 }
 
@@ -66,6 +72,13 @@ impl Machine {
         let Some(run) = &mut work.run else { return };
         match &mut run.feed {
             Feed::Deaf | Feed::Driver => {}
+            Feed::Raw(decoders) => {
+                let mut text = String::new();
+                decoders[index(stream)].push(chunk, &mut text);
+                if !text.is_empty() {
+                    spread(channels, text, out);
+                }
+            }
             Feed::Live(pipes) => {
                 let pipe = &mut pipes[index(stream)];
                 let mut text = String::new();
@@ -88,6 +101,15 @@ impl Machine {
             let (messages, stderr) = (work.voice.messages, work.voice.stderr);
             match work.run.as_mut().map(|run| &mut run.feed) {
                 None | Some(Feed::Deaf) => {}
+                Some(Feed::Raw(decoders)) => {
+                    for (stream, channels) in [(Stream::Stdout, messages), (Stream::Stderr, stderr)] {
+                        let mut text = String::new();
+                        decoders[index(stream)].finish(&mut text);
+                        if !text.is_empty() {
+                            spread(channels, text, &mut out);
+                        }
+                    }
+                }
                 Some(Feed::Live(pipes)) => {
                     let mut slot = slot;
                     for (stream, channels) in [(Stream::Stdout, messages), (Stream::Stderr, stderr)] {

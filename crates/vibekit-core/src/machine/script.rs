@@ -1,58 +1,34 @@
-//! The steps of a call: helper commands first, then the command or the agent (contract, 3.1 to 3.4).
+//! The beginning and the end of a call, and its command or agent (contract, 3.1 to 3.4). What is between is in `steps`.
 
 use serde_json::{Map, Value};
 
 use super::output::Feed;
 use super::slot::Phase;
-use super::work::{Request, Run, Why, Work, route};
+use super::steps::Stage;
+use super::work::{Request, Scripted, Why, Work, route};
 use super::{Alarm, Kind, Machine, aborted, killed, limits, timed_out};
 use crate::agents::{self, TurnRequest};
 use crate::command::{Command, Exit, Program, Stdin};
-use crate::config::Generation;
 use crate::event::{AgentError, AgentErrorCode, Body, Finished, Outcome, Severity};
-use crate::protocol::{Emission, Mode, OpId, Report, Ticket};
+use crate::protocol::{Emission, Mode, OpId, Report, RunOptions, Ticket};
 use crate::session::Conversation;
 use crate::text::{base64, push_literal, quote};
 use crate::turn::{Envelope, Turn};
-use crate::{Action, Code, Error, Result};
-
-/// One command of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Make the working directory. JavaScript providers only; native ones have it.
-    Mkdir,
-    /// Clone the configured repository into it.
-    Clone,
-    /// Say who commits.
-    Identity,
-    /// Is this a git repository?
-    Probe,
-    Checkout,
-    Pull,
-    CheckoutNew,
-    /// The user's command, or the agent.
-    Main,
-}
-
-impl Step {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Mkdir => "mkdir",
-            Self::Clone => "git clone",
-            Self::Identity => "git config",
-            Self::Probe => "git rev-parse",
-            Self::Checkout | Self::CheckoutNew => "git checkout",
-            Self::Pull => "git pull",
-            Self::Main => "the command",
-        }
-    }
-}
+use crate::{Action, Code, Error, Result, git};
 
 impl Machine {
     /// The call has its sandbox.
     pub(super) fn start_work(&mut self, op: OpId) {
         if let Err(error) = self.check_start(op) {
             return self.fail(op, error);
+        }
+        let Some((work, _)) = self.work(op) else { return };
+        if matches!(work.request, Request::Scripted(_)) {
+            return self.start_script(op);
+        }
+        if let Some(branch) = work.branch().map(str::to_owned) {
+            self.branch = Some(branch);
+            self.worktree = None;
         }
         let Some((work, ticket)) = self.work(op) else { return };
         let (agent_level, messages) = (work.voice.agent_level, work.voice.messages);
@@ -71,7 +47,7 @@ impl Machine {
             self.emit(op, messages, text);
         }
         if !self.native() && (fresh || !agent_level) {
-            self.step(op, Step::Mkdir);
+            self.mkdir(op);
         } else {
             self.prepare(op);
         }
@@ -84,9 +60,7 @@ impl Machine {
                 Error::new(Code::SandboxPaused, "The sandbox is paused").with_hint("Call resume() first.")
             );
         }
-        if work.branch().is_some_and(|branch| branch.starts_with('-')) {
-            return Err(Error::invalid("branch", "begins with '-'", "Use a branch name git allows."));
-        }
+        work.branch().map_or(Ok(()), git::check_branch)?;
         if let (Request::Execute(execute), false) = (&work.request, self.native()) {
             let options = [
                 (!execute.env.is_empty(), "env"),
@@ -113,254 +87,11 @@ impl Machine {
         Ok(())
     }
 
-    /// The working directory is there.
-    fn prepare(&mut self, op: OpId) {
-        let Some((work, ticket)) = self.work(op) else { return };
-        let (agent_level, messages) = (work.voice.agent_level, work.voice.messages);
-        let github = self.setup.github();
-        let Some(slot) = self.slots.get_mut(&ticket) else { return };
-        let fresh = slot.resume.is_none() && slot.id.is_some();
-        match github {
-            Some(_) if agent_level && fresh && !slot.cloned && slot.cloning.is_some() => slot.parked.push(op),
-            Some(github) if agent_level && fresh && !slot.cloned => {
-                slot.cloning = Some(op);
-                let text = git_message(&format!("Cloning repository: {}", github.repository));
-                self.emit(op, messages, text);
-                self.step(op, Step::Clone);
-            }
-            _ => self.change_branch(op),
-        }
-    }
-
-    /// The call has cloned, or has ended: those that waited go on.
-    pub(super) fn cloning_over(&mut self, op: OpId, ticket: Ticket) {
-        let Some(slot) = self.slots.get_mut(&ticket) else { return };
-        if slot.cloning != Some(op) {
-            return;
-        }
-        slot.cloning = None;
-        for parked in std::mem::take(&mut slot.parked) {
-            self.prepare(parked);
-        }
-    }
-
-    fn change_branch(&mut self, op: OpId) {
-        let Some((work, _)) = self.work(op) else { return };
-        let messages = work.voice.messages;
-        match work.branch() {
-            Some(branch) if work.voice.agent_level && self.setup.github().is_some() => {
-                let text = git_message(&format!("Switching to branch: {branch}"));
-                self.emit(op, messages, text);
-                self.step(op, Step::Checkout);
-            }
-            Some(_) if !work.voice.agent_level || self.setup.generation() == Generation::Fluent => {
-                self.step(op, Step::Probe);
-            }
-            _ => self.step(op, Step::Main),
-        }
-    }
-
-    /// A helper command has ended, well or not.
-    fn stepped(&mut self, op: OpId, step: Step, result: Result<()>) {
-        let Some((work, ticket)) = self.work(op) else { return };
-        let (agent_level, messages) = (work.voice.agent_level, work.voice.messages);
-        let branch = work.branch().unwrap_or_default().to_owned();
-        let worktree = if agent_level { "" } else { "/worktree" };
-        let say = |machine: &mut Self, text: String| machine.emit(op, messages, git_message(&text));
-        match (step, result) {
-            (Step::Mkdir, Ok(())) => self.prepare(op),
-            (Step::Clone, Ok(())) => {
-                if let Some(slot) = self.slots.get_mut(&ticket) {
-                    slot.cloned = true;
-                    slot.record.cloned = true;
-                }
-                self.remember(ticket, false);
-                self.step(op, Step::Identity);
-            }
-            (Step::Identity, Ok(())) => {
-                self.cloning_over(op, ticket);
-                self.change_branch(op);
-            }
-            (Step::Probe, Ok(())) => {
-                say(self, format!("Switching to branch: {branch}"));
-                self.step(op, Step::Checkout);
-            }
-            (Step::Checkout, Ok(())) if agent_level => {
-                say(self, format!("Pulling latest changes from {branch}"));
-                self.step(op, Step::Pull);
-            }
-            (Step::Checkout, Ok(())) => {
-                say(self, format!("Switched to existing branch: {branch}"));
-                self.step(op, Step::Main);
-            }
-            (Step::CheckoutNew, Ok(())) if !agent_level => {
-                say(self, format!("Created and switched to new branch: {branch}"));
-                self.step(op, Step::Main);
-            }
-            (Step::Pull | Step::CheckoutNew | Step::Main, Ok(())) => self.step(op, Step::Main),
-            (Step::Probe, Err(_)) => {
-                say(self, format!("Not in a git repository, skipping branch{worktree} operations"));
-                self.step(op, Step::Main);
-            }
-            (Step::Checkout | Step::Pull, Err(_)) if agent_level => {
-                say(self, format!("Branch {branch} not found, creating new branch"));
-                self.step(op, Step::CheckoutNew);
-            }
-            (Step::Checkout, Err(_)) => {
-                say(self, format!("Creating new branch: {branch}"));
-                self.step(op, Step::CheckoutNew);
-            }
-            // Upstream's words for whatever went wrong with the branch; with a repository of its own the call fails.
-            (Step::CheckoutNew, Err(_)) if !agent_level || self.setup.github().is_none() => {
-                say(self, format!("Not in a git repository, skipping branch{worktree} operations"));
-                self.step(op, Step::Main);
-            }
-            (Step::Clone | Step::Identity, Err(error)) => {
-                // Those that waited for this clone share its failure instead of repeating it one after another.
-                let parked = match self.slots.get_mut(&ticket) {
-                    Some(slot) => std::mem::take(&mut slot.parked),
-                    None => Vec::new(),
-                };
-                for parked in parked {
-                    self.fail(parked, error.clone());
-                }
-                self.fail(op, error);
-            }
-            (_, Err(error)) => self.fail(op, error),
-        }
-    }
-
-    /// Runs a step.
-    pub(super) fn step(&mut self, op: OpId, step: Step) {
-        let Some((_, sandbox)) = self.work(op) else { return };
-        if !self.slots.get(&sandbox).is_some_and(|slot| slot.phase == Phase::Live) {
-            return self.fail(op, killed());
-        }
-        let command = match step {
-            Step::Main => self.main_command(op),
-            helper => Ok(Launch {
-                command: self.helper_command(op, helper),
-                files: Vec::new(),
-                feed: Feed::Deaf,
-                keep: 64 << 10,
-                turn: None,
-            }),
-        };
-        let launch = match command {
-            Ok(launch) => launch,
-            Err(error) => return self.fail(op, error),
-        };
-        let ticket = self.number();
-        let left = launch
-            .command
-            .timeout_ms
-            .filter(|&limit| limit > 0)
-            .map(|limit| limit.saturating_add(limits::RUN_GRACE));
-        let now = self.now;
-        let streams = !matches!(launch.feed, Feed::Deaf);
-        let channels = match (&launch.feed, self.work(op)) {
-            (Feed::Driver, Some((work, _))) => work.voice.messages.to_vec(),
-            _ => Vec::new(),
-        };
-        self.runs.insert(ticket, op);
-        if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
-            work.step = step;
-            work.turn = launch.turn;
-            work.unfinished = None;
-            work.run =
-                Some(Run { ticket, feed: launch.feed, alarm: None, left, armed_at: now, stopping: None });
-        }
-        self.act(Action::Run {
-            op,
-            ticket,
-            sandbox,
-            command: Box::new(launch.command),
-            files: launch.files,
-            stream: streams,
-            channels,
-            max_output_bytes: launch.keep,
-        });
-        self.start_clock(op);
-    }
-
-    fn helper_command(&self, op: OpId, step: Step) -> Command {
-        let directory = quote(self.setup.working_directory());
-        let branch = self.work(op).and_then(|(work, _)| work.branch()).map(quote).unwrap_or_default();
-        let line = match step {
-            Step::Mkdir => format!("mkdir -p {directory} || true"),
-            Step::Clone => format!("git clone {} .", quote(&self.repository_url())),
-            Step::Identity => "git config user.name \"github-actions[bot]\" && \
-                               git config user.email \"github-actions[bot]@users.noreply.github.com\""
-                .to_owned(),
-            Step::Probe => "git rev-parse --git-dir".to_owned(),
-            Step::Checkout => format!("git checkout {branch}"),
-            Step::CheckoutNew => format!("git checkout -b {branch}"),
-            Step::Pull => format!("git pull origin {branch}"),
-            Step::Main => String::new(),
-        };
-        let credential = match step {
-            Step::Clone | Step::Pull => self.git_credential(),
-            _ => Vec::new(),
-        };
-        let (line, env) = if self.native() {
-            (line, credential)
-        } else {
-            let assignments: String =
-                credential.iter().map(|(name, value)| format!("{name}={} ", quote(value))).collect();
-            let line = match step {
-                Step::Mkdir => line,
-                _ => format!("cd {directory} && {assignments}{line}"),
-            };
-            (line, Vec::new())
-        };
-        Command {
-            program: Program::Shell(line),
-            stdin: Stdin::Null,
-            env,
-            cwd: self.native().then(|| self.setup.working_directory().to_owned()),
-            timeout_ms: Some(self.helper_limit(op, step)),
-            background: false,
-            read_only: false,
-        }
-    }
-
-    /// Upstream's limits on its helper commands.
-    fn helper_limit(&self, op: OpId, step: Step) -> u64 {
-        let agent_level = self.work(op).is_some_and(|(work, _)| work.voice.agent_level);
-        match step {
-            Step::Mkdir => limits::MKDIR,
-            Step::Probe => limits::PROBE,
-            Step::Checkout | Step::CheckoutNew if !agent_level => limits::CHECKOUT,
-            Step::Identity | Step::Checkout | Step::CheckoutNew | Step::Pull => limits::GIT,
-            Step::Clone | Step::Main => limits::RUN,
-        }
-    }
-
-    fn repository_url(&self) -> String {
-        let repository = self.setup.github().map_or("", |github| github.repository.as_str());
-        let path = repository.strip_prefix("https://github.com/").unwrap_or(repository);
-        let path = path.strip_suffix(".git").unwrap_or(path);
-        format!("https://github.com/{}.git", path.trim_matches('/'))
-    }
-
-    /// The token reaches git by its environment: not by the URL, which would end in `.git/config` and in messages.
-    fn git_credential(&self) -> Vec<(String, String)> {
-        let Some(github) = self.setup.github() else { return Vec::new() };
-        let pair = base64(format!("x-access-token:{}", github.token).as_bytes());
-        [
-            ("GIT_CONFIG_COUNT", "1".to_owned()),
-            ("GIT_CONFIG_KEY_0", "http.https://github.com/.extraHeader".to_owned()),
-            ("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {pair}")),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
-    }
-
     /// The user's command, or the agent.
-    fn main_command(&mut self, op: OpId) -> Result<Launch> {
+    pub(super) fn main_command(&mut self, op: OpId) -> Result<Launch> {
         let native = self.native();
         let env = if native { self.setup.sandbox_env() } else { Vec::new() };
-        let cwd = self.setup.working_directory().to_owned();
+        let cwd = self.place(op);
         let limit = |asked: Option<u64>| match asked.unwrap_or(limits::RUN) {
             0 if native => None,
             limit => Some(limit),
@@ -387,6 +118,7 @@ impl Machine {
             },
             files: Vec::new(),
             feed: if native { Feed::live() } else { Feed::Driver },
+            options: RunOptions::Streams,
             keep: keep.unwrap_or(limits::KEEP),
             turn: None,
         };
@@ -419,6 +151,8 @@ impl Machine {
                 Ok(launch)
             }
             Request::Generate(_) => self.turn_command(op, env, limit),
+            // It has no such command.
+            Request::Scripted(_) => Err(aborted()),
         }
     }
 
@@ -430,7 +164,7 @@ impl Machine {
         limit: impl Fn(Option<u64>) -> Option<u64>,
     ) -> Result<Launch> {
         let fresh_uuid = self.random.uuid();
-        let working_directory = self.setup.working_directory().to_owned();
+        let working_directory = self.place(op);
         let Some((work, ticket)) = self.work(op) else { return Err(aborted()) };
         let (Some(generate), Some(agent), Some(slot)) =
             (work.generate(), self.setup.agent(), self.slots.get(&ticket))
@@ -494,6 +228,7 @@ impl Machine {
             },
             files: invocation.files,
             feed: Feed::live(),
+            options: RunOptions::Streams,
             keep: keep.unwrap_or(limits::KEEP),
             turn: Some(Box::new(Turn::new(envelope, decoder))),
         })
@@ -501,7 +236,7 @@ impl Machine {
 
     /// Stores the record. While turns run, event numbers are reserved for them, so that a process that ends in the middle
     /// of one does not leave numbers to be used twice.
-    fn remember(&mut self, ticket: Ticket, turn_begins: bool) {
+    pub(super) fn remember(&mut self, ticket: Ticket, turn_begins: bool) {
         const RESERVE: u64 = 1_000_000;
         let Some(slot) = self.slots.get(&ticket) else { return };
         if !self.native() || slot.phase != Phase::Live {
@@ -524,7 +259,7 @@ impl Machine {
         self.runs.remove(&ticket);
         let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
         let Some(run) = &mut work.run else { return };
-        let (alarm, stopping, step) = (run.alarm.take(), run.stopping, work.step);
+        let (alarm, stopping, stage) = (run.alarm.take(), run.stopping, work.stage);
         self.disarm(alarm);
         self.flush(op);
         let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
@@ -553,9 +288,8 @@ impl Machine {
             let report = result.ok().map(|report| *report);
             return self.fail_with(op, killed(), report);
         }
-        if step != Step::Main {
-            let result = self.judge_helper(op, step, result);
-            return self.stepped(op, step, result);
+        if stage != Stage::Main {
+            return self.helper_ran(op, result);
         }
         match result {
             Ok(report) if self.has_turn(op) => self.turn_ran(op, *report),
@@ -566,27 +300,6 @@ impl Machine {
 
     fn has_turn(&self, op: OpId) -> bool {
         self.work(op).is_some_and(|(work, _)| work.turn.is_some())
-    }
-
-    /// For our own commands an exit code other than 0 is a failure.
-    fn judge_helper(&self, op: OpId, step: Step, result: Result<Box<Report>>) -> Result<()> {
-        let report = result?;
-        if report.exit.code == 0 && !report.exit.timed_out {
-            return Ok(());
-        }
-        let what = step.name();
-        if report.exit.timed_out {
-            return Err(timed_out(what, self.helper_limit(op, step)));
-        }
-        let stderr = report.stderr.trim();
-        let colon = if stderr.is_empty() { "" } else { ": " };
-        Err(Error::new(
-            Code::ProviderFailed,
-            format!("{what} exited with code {}{colon}{stderr}", report.exit.code),
-        )
-        .with("exitCode", report.exit.code)
-        .with("stdout", report.stdout)
-        .with("stderr", report.stderr))
     }
 
     /// The agent's process has ended.
@@ -679,7 +392,7 @@ impl Machine {
         if let Some((work, _)) = self.work_mut(op) {
             work.unfinished = Some((envelope.clone(), ending.finished.clone()));
         }
-        self.step(op, Step::Main);
+        self.main(op);
         true
     }
 
@@ -689,6 +402,9 @@ impl Machine {
         let native = self.native();
         let Some((work, ticket)) = self.work(op) else { return };
         let messages = work.voice.messages;
+        if let Some(generate) = work.generate() {
+            self.task = Some(generate.prompt.clone());
+        }
         let Some(slot) = self.slots.get_mut(&ticket) else { return };
         slot.told |= slot.id.is_some();
         let id = slot.id.clone();
@@ -733,6 +449,8 @@ impl Machine {
             Some(_) => return self.settle(op, Err(error)),
         }
         self.flush(op);
+        // The turn's last event repeats it.
+        let error = self.mask(op, error);
         let now = self.now;
         let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
         let took = now.saturating_sub(work.began);
@@ -818,7 +536,7 @@ impl Machine {
         let Some(ended) = self.ops.get(&op) else { return };
         let Kind::Work(work) = &ended.kind else { return };
         let (voice, slot) = (work.voice, ended.slot);
-        let mut error = self.mask(wrap(error, voice.prefix));
+        let mut error = self.mask(op, wrap(error, voice.prefix));
         if let Some(report) = report {
             for (key, value) in fields(report) {
                 error.details.entry(key).or_insert(value);
@@ -853,25 +571,43 @@ impl Machine {
         self.settle(op, Err(error));
     }
 
-    /// Takes the token out of whatever a failing command printed.
-    fn mask(&self, mut error: Error) -> Error {
-        let Some(github) = self.setup.github() else { return error };
-        let pair = base64(format!("x-access-token:{}", github.token).as_bytes());
-        let hide = |text: &str| text.replace(&github.token, "***").replace(&pair, "***");
-        fn each(error: &mut Error, hide: &impl Fn(&str) -> String) {
-            error.message = hide(&error.message);
+    /// Takes secrets out of whatever a failing command printed. A failure that stands for something a provider rejected with
+    /// gives that up when a secret was in it: the original cannot be cleaned.
+    fn mask(&self, op: OpId, mut error: Error) -> Error {
+        let mut hidden = self.setup.keys();
+        if let Some(Kind::Work(work)) = self.ops.get(&op).map(|op| &op.kind)
+            && let Request::Scripted(Scripted::Clone { token: Some(token), .. }) = &work.request
+            && !token.is_empty()
+        {
+            hidden.push(token.clone());
+        }
+        let pairs: Vec<_> =
+            hidden.iter().map(|token| base64(format!("x-access-token:{token}").as_bytes())).collect();
+        hidden.extend(pairs);
+        let hide = |text: &mut String| {
+            let found = hidden.iter().filter(|secret| text.contains(secret.as_str())).count();
+            for secret in &hidden {
+                if found > 0 {
+                    *text = text.replace(secret.as_str(), "***");
+                }
+            }
+            found > 0
+        };
+        fn each(error: &mut Error, hide: &impl Fn(&mut String) -> bool) {
+            let mut found = hide(&mut error.message);
             for value in error.details.values_mut() {
                 if let Value::String(text) = value {
-                    *text = hide(text);
+                    found |= hide(text);
                 }
+            }
+            if found {
+                error.details.shift_remove("rejection");
             }
             if let Some(cause) = &mut error.cause {
                 each(cause, hide);
             }
         }
-        if !github.token.is_empty() {
-            each(&mut error, &hide);
-        }
+        each(&mut error, &hide);
         error
     }
 
@@ -972,12 +708,13 @@ impl Machine {
 
     fn run_timed_out(&self, op: OpId) -> Error {
         let Some((work, _)) = self.work(op) else { return aborted() };
-        if work.step != Step::Main {
-            return timed_out(work.step.name(), self.helper_limit(op, work.step));
+        if let Some((name, limit)) = work.helper {
+            return timed_out(name, limit);
         }
         let (what, asked) = match &work.request {
             Request::Execute(execute) => ("The command", execute.timeout_ms),
             Request::Generate(generate) => ("The agent", generate.timeout_ms),
+            Request::Scripted(_) => ("The command", None),
         };
         timed_out(what, asked.unwrap_or(limits::RUN))
     }
@@ -992,7 +729,7 @@ impl Machine {
         }
     }
 
-    fn work_mut(&mut self, op: OpId) -> Option<(&mut Work, Ticket)> {
+    pub(super) fn work_mut(&mut self, op: OpId) -> Option<(&mut Work, Ticket)> {
         let op = self.ops.get_mut(&op)?;
         match &mut op.kind {
             Kind::Work(work) => Some((work, op.slot?)),
@@ -1002,12 +739,13 @@ impl Machine {
 }
 
 /// A run about to begin.
-struct Launch {
-    command: Command,
-    files: Vec<(String, Vec<u8>)>,
-    feed: Feed,
-    keep: u64,
-    turn: Option<Box<Turn>>,
+pub(super) struct Launch {
+    pub(super) command: Command,
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    pub(super) feed: Feed,
+    pub(super) options: RunOptions,
+    pub(super) keep: u64,
+    pub(super) turn: Option<Box<Turn>>,
 }
 
 /// How messages begin that tell of a sandbox.
@@ -1025,7 +763,7 @@ fn notice(code: &str, message: &str) -> Body {
     }
 }
 
-fn git_message(output: &str) -> String {
+pub(super) fn git_message(output: &str) -> String {
     let mut text = "{\"type\": \"git\", \"output\": ".to_owned();
     push_literal(&mut text, output);
     text.push('}');
@@ -1043,7 +781,7 @@ fn wrap(error: Error, prefix: &str) -> Error {
             | Code::SandboxLost
             | Code::Disposed
     );
-    if own {
+    if own || prefix.is_empty() {
         return error;
     }
     Error {

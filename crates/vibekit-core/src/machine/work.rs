@@ -1,18 +1,28 @@
-//! One `executeCommand` or `generateCode` on its way.
+//! One call that does something on its way.
 
 use super::output::Feed;
-use super::script::Step;
+use super::steps::{Pending, Stage};
 use crate::agents::Route;
 use crate::config::{DriverKind, Generation, Setup};
 use crate::event::Finished;
+use crate::github::{Label, Merge};
 use crate::protocol::{Call, Channel, Message, Mode, Ticket, TimerId};
+use crate::script::Script;
 use crate::turn::{Envelope, Turn};
 
 /// The call and how far it is.
 pub(super) struct Work {
     pub(super) request: Request,
     pub(super) voice: Voice,
-    pub(super) step: Step,
+    pub(super) stage: Stage,
+    /// What is being done at this stage, if it is not the command or the agent.
+    pub(super) script: Option<Script>,
+    /// What the script waits for, apart from a run.
+    pub(super) pending: Option<Pending>,
+    /// The command of ours that runs, and its limit.
+    pub(super) helper: Option<(&'static str, u64)>,
+    /// Where the command or the agent works, if not in the working directory.
+    pub(super) directory: Option<String>,
     pub(super) run: Option<Run>,
     /// Native `generateCode` only: reads the agent's output.
     pub(super) turn: Option<Box<Turn>>,
@@ -26,6 +36,28 @@ pub(super) struct Work {
 pub(super) enum Request {
     Execute(Execute),
     Generate(Generate),
+    Scripted(Scripted),
+}
+
+/// A call that is a script from its beginning to its end.
+#[derive(Clone)]
+pub(super) enum Scripted {
+    PullRequest {
+        target: Option<String>,
+        label: Option<Label>,
+        branch_prefix: Option<String>,
+        variables: Vec<(String, String)>,
+    },
+    Push {
+        branch: String,
+        variables: Vec<(String, String)>,
+    },
+    Merge(Merge),
+    Clone {
+        repository: String,
+        directory: Option<String>,
+        token: Option<String>,
+    },
 }
 
 pub(super) struct Execute {
@@ -44,10 +76,12 @@ pub(super) struct Generate {
     pub(super) mode: Mode,
     pub(super) branch: Option<String>,
     pub(super) history: Vec<Message>,
-    pub(super) agent_level: bool,
-    pub(super) background: bool,
     pub(super) timeout_ms: Option<u64>,
     pub(super) keep: Option<u64>,
+    /// Upstream's agent-level flow, whatever the object's generation.
+    pub(super) agent_level: bool,
+    /// Passed to a JavaScript provider.
+    pub(super) background: bool,
     /// The turn was tried again without resuming the conversation.
     pub(super) anew: bool,
     /// How often it was tried again without a flag.
@@ -84,13 +118,27 @@ pub(super) struct Voice {
     pub(super) agent_level: bool,
 }
 
+/// Of scripted calls: failures reach the caller as they are, and nobody else.
+const PLAIN: Voice = Voice {
+    messages: &[Channel::Stdout],
+    stderr: &[Channel::Stderr],
+    failure: &[],
+    prefix: "",
+    agent_level: false,
+};
+
 const COMMAND: &str = "Failed to execute command: ";
 const CODE: &str = "Failed to generate code: ";
 
 impl Voice {
-    fn of(setup: &Setup, generate: bool, agent_level: bool) -> Self {
+    fn of(setup: &Setup, request: &Request) -> Self {
         use Channel::{Error, Stderr, Stdout, Update};
         let native = setup.driver() == DriverKind::Native;
+        let (generate, agent_level) = match request {
+            Request::Scripted(_) => return PLAIN,
+            Request::Execute(_) => (false, false),
+            Request::Generate(generate) => (true, generate.agent_level),
+        };
         // The agent-level flow of 0.0.69 sounds as that of 0.0.60.
         let route = match route(setup) {
             Route::Fluent if agent_level => Route::FluentGithub,
@@ -151,8 +199,8 @@ pub(super) fn route(setup: &Setup) -> Route {
 }
 
 impl Work {
-    /// For `GenerateCode` and `ExecuteCommand`.
-    pub(super) fn new(setup: &Setup, call: Call, now: u64) -> Self {
+    /// `None` for calls that are no work.
+    pub(super) fn new(setup: &Setup, call: Call, now: u64) -> Option<Self> {
         let request = match call {
             Call::GenerateCode {
                 prompt,
@@ -168,10 +216,10 @@ impl Work {
                 mode: mode.or_else(|| setup.agent().and_then(|agent| agent.mode)).unwrap_or_default(),
                 branch,
                 history,
-                agent_level,
-                background,
                 timeout_ms,
                 keep: max_output_bytes,
+                agent_level,
+                background,
                 anew: false,
                 flags_dropped: 0,
             }),
@@ -194,29 +242,46 @@ impl Work {
                 stdin,
                 keep: max_output_bytes,
             }),
-            // `calls.rs` gives no other.
-            _ => Request::Execute(Execute {
-                command: String::new(),
-                timeout_ms: None,
-                background: false,
-                read_only: false,
-                branch: None,
-                env: Vec::new(),
-                stdin: None,
-                keep: None,
-            }),
+            Call::CreatePullRequest { target, label, branch_prefix, variables } => {
+                Request::Scripted(Scripted::PullRequest { target, label, branch_prefix, variables })
+            }
+            Call::PushToBranch { branch, variables } => {
+                Request::Scripted(Scripted::Push { branch: branch.unwrap_or_default(), variables })
+            }
+            Call::MergePullRequest(merge) => Request::Scripted(Scripted::Merge(merge)),
+            Call::CloneRepository { repository, directory, token } => {
+                Request::Scripted(Scripted::Clone { repository, directory, token })
+            }
+            // These are settled or begun where they come in.
+            Call::SetSession { .. }
+            | Call::SetGithub { .. }
+            | Call::Kill
+            | Call::Pause
+            | Call::Resume
+            | Call::GetHost { .. }
+            | Call::GetSandbox
+            | Call::Dispose => return None,
         };
-        let voice = match &request {
-            Request::Generate(generate) => Voice::of(setup, true, generate.agent_level),
-            Request::Execute(_) => Voice::of(setup, false, false),
-        };
-        Self { request, voice, step: Step::Main, run: None, turn: None, unfinished: None, began: now }
+        Some(Self {
+            voice: Voice::of(setup, &request),
+            request,
+            stage: Stage::Main,
+            script: None,
+            pending: None,
+            helper: None,
+            directory: None,
+            run: None,
+            turn: None,
+            unfinished: None,
+            began: now,
+        })
     }
 
     pub(super) fn branch(&self) -> Option<&str> {
         match &self.request {
             Request::Execute(execute) => execute.branch.as_deref(),
             Request::Generate(generate) => generate.branch.as_deref(),
+            Request::Scripted(_) => None,
         }
         .filter(|branch| !branch.is_empty())
     }
@@ -224,7 +289,7 @@ impl Work {
     pub(super) fn generate(&self) -> Option<&Generate> {
         match &self.request {
             Request::Generate(generate) => Some(generate),
-            Request::Execute(_) => None,
+            Request::Execute(_) | Request::Scripted(_) => None,
         }
     }
 }

@@ -2,8 +2,10 @@
 
 mod base64;
 mod json;
+mod percent;
 mod quote;
 
 pub use base64::base64;
 pub(crate) use json::push_literal;
-pub use quote::{is_plain, quote};
+pub use percent::percent;
+pub use quote::{double_quote, is_plain, quote};

@@ -27,3 +27,19 @@ pub fn quote(word: &str) -> Cow<'_, str> {
     quoted.push('\'');
     Cow::Owned(quoted)
 }
+
+/// One shell word in double quotes, whatever it holds: for texts that upstream puts in such, so that the line is the same
+/// where nothing in it means something to a shell.
+#[must_use]
+pub fn double_quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        if matches!(character, '`' | '"' | '$' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    quoted
+}

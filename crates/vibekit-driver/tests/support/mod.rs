@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use vibekit_core::config::Setup;
-use vibekit_core::protocol::{Call, Channel};
+use vibekit_core::http::HttpRequest;
+use vibekit_core::protocol::{Call, Channel, Ticket};
 use vibekit_driver::Sink;
 use vibekit_sandbox::{
     Capabilities, Code, Command, Control, Error, Exit, OpenRequest, Process, Provider, Result, Sandbox,
@@ -235,6 +236,7 @@ impl Control for Stop {
 pub(crate) enum Heard {
     Text(Channel, String),
     SessionChanged,
+    Request(Ticket, HttpRequest),
     Settled(Result<Value>),
 }
 
@@ -263,6 +265,24 @@ impl Listener {
 
     pub(crate) fn leave_after(&self, deliveries: usize) {
         self.0.leave_after.store(deliveries, Ordering::SeqCst);
+    }
+
+    /// The first request to a service.
+    pub(crate) async fn requested(&self) -> (Ticket, HttpRequest) {
+        tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                let request = self.heard().into_iter().find_map(|heard| match heard {
+                    Heard::Request(ticket, request) => Some((ticket, request)),
+                    _ => None,
+                });
+                match request {
+                    Some(request) => return request,
+                    None => self.0.settled.notified().await,
+                }
+            }
+        })
+        .await
+        .expect("a service is asked")
     }
 
     pub(crate) async fn settled(&self) {
@@ -310,6 +330,11 @@ impl Sink for Listener {
 
     fn session_changed(&self) {
         self.0.heard.lock().unwrap().push(Heard::SessionChanged);
+    }
+
+    fn request(&self, ticket: Ticket, request: HttpRequest) {
+        self.0.heard.lock().unwrap().push(Heard::Request(ticket, request));
+        self.0.settled.notify_one();
     }
 
     fn settle(&self, result: Result<Value>) {

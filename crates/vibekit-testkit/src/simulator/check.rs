@@ -97,6 +97,7 @@ pub(super) struct Check {
     /// The slot that takes new work.
     latest: Option<Ticket>,
     runs: BTreeSet<Ticket>,
+    requests: BTreeSet<Ticket>,
     timers: BTreeSet<u32>,
     killed: BTreeSet<String>,
     session: Option<String>,
@@ -164,6 +165,11 @@ impl Check {
             Call::Pause => ("pause", None),
             Call::Resume => ("resume", None),
             Call::GetHost { .. } => ("getHost", None),
+            Call::CreatePullRequest { .. } => ("createPullRequest", None),
+            Call::PushToBranch { .. } => ("pushToBranch", None),
+            Call::CloneRepository { .. } => ("cloneRepository", None),
+            Call::MergePullRequest(_) => ("mergePullRequest", None),
+            Call::SetGithub { .. } => ("setGithub", None),
             Call::Dispose => ("dispose", None),
             _ => ("unknown", None),
         };
@@ -283,6 +289,16 @@ impl Check {
                 }
                 Ok(())
             }
+            Action::Request { op, ticket, request } => {
+                ensure(self.requests.insert(*ticket), || format!("request {ticket} used twice"))?;
+                let Some(call) = self.calls.get(op) else {
+                    return Err(format!("request for unknown call {op}"));
+                };
+                ensure(!call.settled, || format!("request for settled call {op}"))?;
+                let told = request.url.contains("ghp_")
+                    || request.body.as_deref().is_some_and(|body| body.contains("ghp_"));
+                ensure(!told, || format!("a token in a request outside its header: {request:?}"))
+            }
             Action::Stop { ticket } => {
                 ensure(self.native, || "a JavaScript provider's run cannot be stopped".to_owned())?;
                 ensure(self.runs.contains(ticket), || format!("Stop of unknown run {ticket}"))
@@ -337,6 +353,11 @@ impl Check {
                 };
                 if let Some(Value::String(id)) = details {
                     self.told.insert(id);
+                }
+                if let Err(error) = result {
+                    ensure(!format!("{error:?}").contains("ghp_"), || {
+                        format!("a token in an error: {error:?}")
+                    })?;
                 }
                 self.settle(*op, result.is_ok())
             }
@@ -406,6 +427,7 @@ impl Check {
         };
         ensure(!call.settled, || format!("emission for call {op} after it was settled: {text:?}"))?;
         ensure(!text.is_empty(), || "empty emission".to_owned())?;
+        ensure(!text.contains("ghp_"), || format!("a token in an emission: {text:?}"))?;
         if channel != Channel::Event {
             return Ok(());
         }
@@ -434,7 +456,13 @@ impl Check {
             )
         })?;
         let bound = match call.kind {
-            "setSession" => 0,
+            "setSession" | "setGithub" => 0,
+            // One answer of GitHub's, and no sandbox.
+            "mergePullRequest" => ANSWER,
+            // Waiting for a sandbox; a dozen commands of an hour, four answers of GitHub's, three of a model's and pauses between.
+            "createPullRequest" | "pushToBranch" | "cloneRepository" => {
+                2 * (OPEN + ANSWER) + 12 * 3_615 * SECOND + 4 * ANSWER + 3 * 300 * SECOND + 6 * SECOND
+            }
             "dispose" => ANSWER,
             "kill" => OPEN + ANSWER,
             // Behind others of their kind, one answer each.

@@ -9,6 +9,7 @@
 //! * no call is left when nothing can happen any more, and each settles within the limits on waiting;
 //! * at most one sandbox takes new work; a call never changes sandboxes, and never gets one that was left before it came;
 //! * actions name sandboxes and runs that exist;
+//! * a token for GitHub is in no message, no error and no request outside of its header;
 //! * the session id is what the `Session` actions said, and never one of a sandbox known to be killed;
 //! * a kill that succeeded has killed;
 //! * an agent's turn ends with exactly one `finished` event, and event numbers of a session never repeat;

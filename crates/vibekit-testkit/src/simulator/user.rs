@@ -1,6 +1,7 @@
 //! What a user does, at random.
 
 use serde_json::json;
+use vibekit_core::github::Merge;
 use vibekit_core::protocol::{Call, Mode, OpId};
 
 use super::check::USER_COMMAND;
@@ -25,7 +26,8 @@ pub(super) fn deed(rng: &mut Rng, seen: &[String], pending: &[OpId], native: boo
         62..72 => Deed::Call(Call::SetSession { id: session(rng, seen) }),
         72..77 => Deed::Call(Call::Pause),
         77..83 => Deed::Call(Call::Resume),
-        83..87 => Deed::Call(Call::GetHost { port: json!(3000) }),
+        83..86 => Deed::Call(Call::GetHost { port: json!(3000) }),
+        86..92 => Deed::Call(publish(rng)),
         _ => match rng.pick(pending) {
             Some(&op) => Deed::Cancel(op),
             None => Deed::Call(execute(rng, native)),
@@ -56,6 +58,31 @@ fn generate(rng: &mut Rng) -> Call {
         background: false,
         timeout_ms: limit(rng),
         max_output_bytes: None,
+    }
+}
+
+fn publish(rng: &mut Rng) -> Call {
+    match rng.below(10) {
+        0..3 => Call::CreatePullRequest {
+            target: rng.chance(70).then(|| "owner/repo".to_owned()),
+            label: None,
+            branch_prefix: rng.chance(50).then(|| "bot".to_owned()),
+            variables: Vec::new(),
+        },
+        3..6 => Call::PushToBranch { branch: branch(rng), variables: Vec::new() },
+        6..8 => Call::CloneRepository {
+            repository: "owner/repo".to_owned(),
+            directory: rng.chance(30).then(|| "/elsewhere".to_owned()),
+            token: rng.chance(30).then(|| "ghp_fresh".to_owned()),
+        },
+        8 => Call::SetGithub { token: Some("ghp_secret".to_owned()), repository: None },
+        _ => Call::MergePullRequest(Merge {
+            repository: Some("owner/repo".to_owned()),
+            pull_number: json!(7),
+            commit_title: None,
+            commit_message: None,
+            merge_method: None,
+        }),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use vibekit_core::http::{HttpRequest, HttpResponse};
 use vibekit_core::protocol::{Call, Channel, Emission, OpId, Opened, Report, Ticket, TimerId};
 use vibekit_core::stream::Compat;
 use vibekit_core::{Action, Code, Command, Error, Exit, Input, Machine, Program, Setup, Stopped, Stream};
@@ -76,6 +77,12 @@ pub fn simulate_with(
         "secrets": { "S": "secret" },
         "sessionId": session,
     });
+    if rng.chance(20) {
+        config["worktrees"] = json!({ "enabled": true, "cleanup": rng.chance(50) });
+    }
+    if rng.chance(30) {
+        config["secrets"]["GH_TOKEN"] = json!("ghp_among_the_secrets");
+    }
     if flavour.github {
         config["github"] = json!({ "token": "ghp_secret", "repository": "owner/repo" });
     }
@@ -373,6 +380,7 @@ impl World {
                 };
                 self.after(delay, Event::Open { ticket, resume });
             }
+            Action::Request { ticket, request, .. } => self.request(ticket, &request),
             Action::Run { op, ticket, sandbox, command, channels, .. } => {
                 self.start(op, ticket, sandbox, &command, channels);
             }
@@ -601,6 +609,41 @@ impl World {
         Ok(())
     }
 
+    /// GitHub or a model: mostly friendly, at times refusing, babbling, late or silent.
+    fn request(&mut self, ticket: Ticket, request: &HttpRequest) {
+        let model = request.url.ends_with("/messages")
+            || request.url.ends_with("/responses")
+            || request.url.ends_with("/chat/completions");
+        let words = json!({ "title": "t", "body": "b", "branchName": "fix/it", "commitMessage": "c" });
+        let body = match (model, request.url.ends_with("/messages"), request.url.ends_with("/responses")) {
+            (false, ..) => json!({ "number": 1, "sha": "1a2b3c4", "merged": true, "message": "done" }),
+            (true, true, _) => json!({ "content": [{ "type": "tool_use", "input": words }] }),
+            (true, _, true) => {
+                json!({ "output": [{ "content": [{ "type": "output_text", "text": words.to_string() }] }] })
+            }
+            (true, ..) => {
+                let function = json!({ "arguments": words.to_string() });
+                json!({ "choices": [{ "message": { "tool_calls": [{ "function": function }] } }] })
+            }
+        };
+        let answer = |status, body: String| Ok(HttpResponse { status, status_text: String::new(), body });
+        let result = match self.rng.below(100) {
+            0..75 => answer(200, body.to_string()),
+            75..80 => answer(*self.rng.pick(&[401, 404, 405, 422]).unwrap_or(&404), "{}".to_owned()),
+            80..86 => answer(*self.rng.pick(&[429, 500, 503]).unwrap_or(&503), "<html>".to_owned()),
+            86..90 => answer(200, "nonsense".to_owned()),
+            90..96 => Err(Error::new(Code::ProviderFailed, "fetch failed")),
+            _ => return,
+        };
+        let delay = match self.rng.below(20) {
+            0..17 => self.rng.between(0, 2_000),
+            17 => self.rng.between(2_000, 50_000),
+            // Never at a limit itself, where either order is right.
+            _ => self.rng.between(61_000, 400_000) | 1,
+        };
+        self.after(delay, Event::Input(Input::Answered { ticket, result }));
+    }
+
     // ---- runs ------------------------------------------------------------------------------------------------------
 
     fn start(
@@ -623,14 +666,18 @@ impl World {
         let mut result = match self.rng.below(100) {
             0..90 => Ok(Report::default()),
             90..94 => Err(Error::new(Code::SpawnFailed, "no such program")),
-            _ => Err(Error::new(Code::ProviderFailed, "exit status 1").with("exitCode", 1)),
+            _ => {
+                // Git repeats addresses, and users put tokens into them.
+                let told = if self.flavour.github { "exit status 1: ghp_secret" } else { "exit status 1" };
+                Err(Error::new(Code::ProviderFailed, told).with("exitCode", 1).with("stderr", told))
+            }
         };
         let mut lines = vec!["plain\n".to_owned(), "{\"a\":\"\u{e9}\u{1f600}\"}\n".to_owned()];
         let mut stderr = Vec::new();
         if let Ok(report) = &mut result {
             report.exit.code = *self.rng.pick(&[0, 0, 0, 0, 0, 1, 2, 127]).unwrap_or(&0);
             report.json = Some("{\"exitCode\":0}".to_owned());
-            report.stdout = "kept".to_owned();
+            report.stdout = if self.rng.chance(85) { "kept".to_owned() } else { String::new() };
             if agent {
                 lines.extend(agent_lines(self.agent));
                 match self.rng.below(20) {
