@@ -1,9 +1,10 @@
 //! Starts an init, or finds the one that is still alive.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::process::Child;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -14,12 +15,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Mutex;
 use vibekit_core::{Code, Error, Result};
 use vibekit_egress::Policy;
-use vibekit_sandboxd_wire::{Config, Failure, FromInit, Listener, Received, Step, ToInit, VERSION};
+use vibekit_sandboxd_wire::{
+    Config, Failure, FromInit, Job, Listener, Received, Step, ToInit, VERSION, receive, send,
+};
 
 use crate::fail;
 use crate::helper;
-use crate::link::{Link, hear, locked, tell};
+use crate::link::{Link, hear, heard, locked, tell, unready, untold};
 use crate::network;
+use crate::plan::Plan;
 use crate::refusal::{Missing, unsupported};
 use crate::state::Held;
 use crate::verify::verify;
@@ -45,59 +49,111 @@ pub(crate) struct Live {
     pub(crate) landlock: u32,
 }
 
-/// Starts an init and accepts it. Whatever fails, nothing of it is left.
-pub(crate) async fn start(
-    config: Config,
-    held: Option<&Held>,
-    groups: &[OwnedFd],
-    first: u32,
-) -> Result<Live> {
-    let refuse = |errno: Errno| {
-        refused(&Failure { step: Step::Config, errno: errno.raw_os_error(), what: "start the helper".into() })
-    };
-    helper::program().map_err(refuse)?;
-    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-    let (ours, theirs) = pair.map_err(|errno| fail::internal("socketpair", errno))?;
-    rustix::io::ioctl_fionbio(&ours, true).map_err(|errno| fail::internal("socketpair", errno))?;
-    let socket = watched_both(ours)?;
-    let mut fds = Vec::new();
-    if let Some(held) = held {
-        fds.push(control_socket(held)?);
-        fds.push(init_lock(held).await?);
+/// A helper that waits to be told what to build. Started early: while it is being executed, the session's directory can
+/// be made.
+pub(crate) struct Helper {
+    child: Child,
+    socket: OwnedFd,
+}
+
+/// A session that was built and accepted, and belongs to no runtime yet.
+pub(crate) struct Built {
+    socket: OwnedFd,
+    process: Guard,
+    greeting: Greeting,
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // It has done its part, or it hangs: either way it goes. Its exit code says nothing its messages did not say.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
-    let message = ToInit::Config(Box::new(config));
-    let borrowed: Vec<_> = fds.iter().chain(groups).map(AsFd::as_fd).collect();
-    tell(&socket, &message, &borrowed).await?;
-    drop(borrowed);
-    drop(fds);
-    // Blocks until the helper executes, some hundred microseconds.
-    let mut child = tokio::task::spawn_blocking(move || helper::start(theirs))
-        .await
-        .map_err(|_| Error::new(Code::Internal, "Starting the helper panicked"))?
-        .map_err(refuse)?;
-    let heard = hear(&socket, READY).await;
-    // It has done its part, or it hangs: either way it goes. Its exit code says nothing the message did not say.
-    if !matches!(&heard, Ok(Received { message: FromInit::Launched { .. }, .. })) {
-        let _ = child.kill();
+}
+
+impl Helper {
+    /// Blocks until the helper executes, some hundred microseconds.
+    pub(crate) fn start() -> Result<Self> {
+        let refuse = |errno: Errno| {
+            let what = "start the helper".into();
+            refused(&Failure { step: Step::Config, errno: errno.raw_os_error(), what })
+        };
+        helper::program().map_err(refuse)?;
+        let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let (socket, theirs) = pair.map_err(|errno| fail::internal("socketpair", errno))?;
+        let child = helper::start(theirs).map_err(refuse)?;
+        Ok(Self { child, socket })
     }
-    let reaped = tokio::task::spawn_blocking(move || child.wait());
-    let pid = match heard?.message {
-        FromInit::Launched { pid } => pid,
-        FromInit::Refused(failure) => return Err(refused(&failure)),
-        _ => return Err(Error::new(Code::Internal, "The helper spoke out of turn")),
-    };
-    drop(reaped);
-    let ToInit::Config(config) = message else { return Err(Error::new(Code::Internal, "unreachable")) };
-    let process = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH).and_then(|pid| {
-        // A child of ours: until we reap it, the number is nobody else's.
-        pidfd_open(pid, PidfdFlags::NONBLOCK)
-    });
-    let process = process.map_err(|errno| fail::internal("pidfd_open", errno))?;
-    let mut guard = Guard(Some(process));
-    let live = accept(socket, &config, first, None).await?;
-    live.link.tell(&ToInit::Commit, &[]).await?;
-    let process = guard.0.take().map(|process| watched(process, Interest::READABLE)).transpose()?;
-    Ok(Live { process: Mutex::new(process), ..live })
+
+    /// Builds and accepts a session. Blocks until it is there; whatever fails, nothing of it is left.
+    ///
+    /// One thread does all of it in one go: on a busy machine every hand-over between threads would cost more than a
+    /// step of the work itself.
+    pub(crate) fn build(self, plan: &Plan, held: &Held) -> Result<Built> {
+        let groups = plan.groups()?;
+        let persistent = !held.meta.ephemeral();
+        let lock = if persistent { Some(init_lock(held)?) } else { None };
+        let config = &plan.config;
+        let fds: Vec<_> = std::iter::once(plan.contents).chain(&groups).map(AsFd::as_fd).collect();
+        say(&self.socket, &ToInit::Config(Box::new(config.clone())), &fds)?;
+        drop(fds);
+        // Made while the helper works.
+        let mut handed = Vec::new();
+        if let Some(lock) = lock {
+            handed.extend([control_socket(held)?, lock, held.left()?]);
+        }
+        let pid = match listen(&self.socket)?.message {
+            FromInit::Launched { pid } => pid,
+            FromInit::Refused(failure) => return Err(refused(&failure)),
+            _ => return Err(Error::new(Code::Internal, "The helper spoke out of turn")),
+        };
+        let process = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH).and_then(|pid| {
+            // A child of ours: until we reap it, the number is nobody else's.
+            pidfd_open(pid, PidfdFlags::NONBLOCK)
+        });
+        let process = Guard(Some(process.map_err(|errno| fail::internal("pidfd_open", errno))?));
+        let mut greeting = Greeting::default();
+        while !greeting.hear(listen(&self.socket)?, config)? {}
+        let fds: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
+        say(&self.socket, &ToInit::Commit, &fds)?;
+        let socket = rustix::io::fcntl_dupfd_cloexec(&self.socket, 3)
+            .and_then(|socket| rustix::io::ioctl_fionbio(&socket, true).map(|()| socket))
+            .map_err(|errno| fail::internal("socketpair", errno))?;
+        Ok(Built { socket, process, greeting })
+    }
+}
+
+impl Built {
+    /// Hands the session to the runtime this is called on. `first` is the first free command number.
+    pub(crate) fn live(mut self, first: u32) -> Result<Live> {
+        let socket = watched_both(self.socket)?;
+        let process =
+            self.process.0.take().map(|process| watched(process, Interest::READABLE)).transpose()?;
+        self.greeting.live(socket, process, first)
+    }
+}
+
+/// Sends to a helper that reads nothing else meanwhile.
+fn say(socket: &OwnedFd, message: &ToInit, fds: &[BorrowedFd<'_>]) -> Result<()> {
+    send(socket, message, fds).map_err(untold)
+}
+
+/// Receives one message, within [`READY`].
+fn listen(socket: &OwnedFd) -> Result<Received<FromInit>> {
+    let give_up = Instant::now() + READY;
+    loop {
+        let left = give_up.saturating_duration_since(Instant::now());
+        let limit = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        match poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&limit)) {
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(fail::internal("Hearing from the sandbox", errno)),
+            Ok(0) => return Err(unready(READY)),
+            Ok(_) => return heard(receive(socket)),
+        }
+    }
 }
 
 /// Ends an init that was not accepted.
@@ -127,44 +183,63 @@ fn reap_later(process: OwnedFd) {
     }
 }
 
-async fn accept(
+/// What an init says when a connection begins.
+#[derive(Default)]
+struct Greeting {
+    listeners: Vec<(Listener, OwnedFd)>,
+    places: Option<[OwnedFd; 4]>,
+    jobs: Vec<Job>,
+    paused: bool,
+    landlock: u32,
+}
+
+impl Greeting {
+    /// Takes one message. True when it was the last one, and the sandbox is what `config` asks for.
+    fn hear(&mut self, received: Received<FromInit>, config: &Config) -> Result<bool> {
+        let short = || Error::new(Code::AttestationFailed, "The sandbox kept a descriptor back");
+        let Received { message, fds } = received;
+        match message {
+            FromInit::Listeners { listeners } if listeners.len() == fds.len() => {
+                self.listeners.extend(listeners.into_iter().zip(fds));
+                Ok(false)
+            }
+            FromInit::Listeners { .. } => Err(short()),
+            FromInit::Ready { attestation, jobs, paused } => {
+                verify(config, &attestation)?;
+                self.places = Some(fds.try_into().map_err(|_| short())?);
+                (self.jobs, self.paused, self.landlock) = (jobs, paused, attestation.landlock);
+                Ok(true)
+            }
+            FromInit::Refused(failure) => Err(refused(&failure)),
+            _ => Err(Error::new(Code::Internal, "The sandbox spoke out of turn")),
+        }
+    }
+
+    fn live(self, socket: AsyncFd<OwnedFd>, process: Option<AsyncFd<OwnedFd>>, first: u32) -> Result<Live> {
+        let places = self.places.ok_or_else(|| Error::new(Code::Internal, "The sandbox is not ready"))?;
+        let last = self.jobs.iter().map(|job| job.id).max().unwrap_or(0);
+        let running: Vec<u32> = self.jobs.iter().filter(|job| job.code.is_none()).map(|job| job.id).collect();
+        Ok(Live {
+            link: Link::new(socket, first.max(last + 1), &running),
+            process: Mutex::new(process),
+            places,
+            listeners: std::sync::Mutex::new(self.listeners),
+            gateway: std::sync::Mutex::new(None),
+            paused: self.paused,
+            landlock: self.landlock,
+        })
+    }
+}
+
+async fn greeted(
     socket: AsyncFd<OwnedFd>,
     config: &Config,
     first: u32,
     process: Option<AsyncFd<OwnedFd>>,
 ) -> Result<Live> {
-    let short = || Error::new(Code::AttestationFailed, "The sandbox kept a descriptor back");
-    let mut sockets = Vec::new();
-    let Received { message, fds } = loop {
-        let received = hear(&socket, READY).await?;
-        match received.message {
-            FromInit::Listeners { listeners } if listeners.len() == received.fds.len() => {
-                sockets.extend(listeners.into_iter().zip(received.fds));
-            }
-            FromInit::Listeners { .. } => return Err(short()),
-            _ => break received,
-        }
-    };
-    match message {
-        FromInit::Ready { attestation, jobs, paused } => {
-            verify(config, &attestation)?;
-            let places: [OwnedFd; 4] = fds.try_into().map_err(|_| short())?;
-            let last = jobs.iter().map(|job| job.id).max().unwrap_or(0);
-            let running: Vec<u32> = jobs.iter().filter(|job| job.code.is_none()).map(|job| job.id).collect();
-            let link = Link::new(socket, first.max(last + 1), &running);
-            Ok(Live {
-                link,
-                process: Mutex::new(process),
-                places,
-                listeners: std::sync::Mutex::new(sockets),
-                gateway: std::sync::Mutex::new(None),
-                paused,
-                landlock: attestation.landlock,
-            })
-        }
-        FromInit::Refused(failure) => Err(refused(&failure)),
-        _ => Err(Error::new(Code::Internal, "The sandbox spoke out of turn")),
-    }
+    let mut greeting = Greeting::default();
+    while !greeting.hear(hear(&socket, READY).await?, config)? {}
+    greeting.live(socket, process, first)
 }
 
 /// Connects to a living init; `None` when there is none.
@@ -172,7 +247,8 @@ pub(crate) async fn attach(config: &Config, held: &Held, first: u32) -> Result<O
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(|errno| fail::internal("socket", errno))?;
-    let address = address(&held.short("ctl.sock"))?;
+    let directory = held.directory()?;
+    let address = address(&directory.path("ctl.sock"))?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) => {}
         Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
@@ -185,7 +261,7 @@ pub(crate) async fn attach(config: &Config, held: &Held, first: u32) -> Result<O
     let socket = watched_both(socket)?;
     let message = ToInit::Attach { version: VERSION, token: config.token };
     let attached = match tell(&socket, &message, &[]).await {
-        Ok(()) => accept(socket, config, first, process).await,
+        Ok(()) => greeted(socket, config, first, process).await,
         Err(error) => Err(error),
     };
     match attached {
@@ -199,6 +275,7 @@ pub(crate) async fn attach(config: &Config, held: &Held, first: u32) -> Result<O
 /// A fresh listening socket in the session's directory, in the place of whatever was there.
 fn control_socket(held: &Held) -> Result<OwnedFd> {
     let path = held.path.join("ctl.sock");
+    let directory = held.directory()?;
     let make = || {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
@@ -206,7 +283,7 @@ fn control_socket(held: &Held) -> Result<OwnedFd> {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }
-        rustix::net::bind(&socket, &SocketAddrUnix::new(held.short("ctl.sock"))?)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(directory.path("ctl.sock"))?)?;
         rustix::net::listen(&socket, 16)?;
         Ok(socket)
     };
@@ -214,18 +291,18 @@ fn control_socket(held: &Held) -> Result<OwnedFd> {
 }
 
 /// The lock the new init will hold. An old one that is on its way out is waited for.
-async fn init_lock(held: &Held) -> Result<OwnedFd> {
-    let give_up = tokio::time::Instant::now() + LEAVING;
+fn init_lock(held: &Held) -> Result<OwnedFd> {
+    let give_up = Instant::now() + LEAVING;
     loop {
         if let Some(lock) = held.init_lock()? {
             return Ok(lock);
         }
-        if tokio::time::Instant::now() >= give_up {
+        if Instant::now() >= give_up {
             return Err(Error::new(Code::SessionInUse, "An earlier init of this session does not end")
                 .with("sessionId", held.meta.id.clone())
                 .retryable());
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -250,6 +327,15 @@ impl Live {
             let _ = tokio::time::timeout(Duration::from_secs(3), self.link.gone()).await;
         }
         self.bury().await;
+    }
+
+    /// Lets go of an init that lives on; when it ends, nothing of it stays behind in the table of processes.
+    pub(crate) async fn let_go(&self) {
+        let Some(process) = self.process.lock().await.take() else { return };
+        tokio::spawn(async move {
+            let _ = process.async_io(Interest::READABLE, |_| Ok(())).await;
+            reap_later(process.into_inner());
+        });
     }
 
     /// Waits for an init that has said it goes, or is gone; kills it if need be.

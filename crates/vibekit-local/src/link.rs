@@ -85,33 +85,48 @@ impl Drop for Link {
 pub(crate) async fn hear(socket: &AsyncFd<OwnedFd>, limit: Duration) -> Result<Received<FromInit>> {
     let wait = socket.async_io(Interest::READABLE, |fd| receive::<FromInit>(fd).map_err(Into::into));
     match tokio::time::timeout(limit, wait).await {
-        Ok(Ok(Some(received))) => Ok(received),
-        Ok(Ok(None)) => Err(Error::new(Code::SandboxLost, "The sandbox ended before it was ready")),
-        Ok(Err(error)) => match fail::errno(&error) {
-            Errno::CONNRESET | Errno::PIPE => Err(lost()),
-            // Not our language: whoever is there is no init of ours.
-            Errno::BADMSG => {
-                Err(Error::new(Code::AttestationFailed, "The sandbox does not speak this version's language"))
-            }
-            errno => Err(fail::internal("Hearing from the sandbox", errno)),
-        },
-        Err(_) => Err(Error::new(Code::Timeout, "The sandbox did not become ready")
-            .with("limit", u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
-            .retryable()),
+        Ok(received) => heard(received.map_err(|error| fail::errno(&error))),
+        Err(_) => Err(unready(limit)),
     }
+}
+
+/// What was received before the session is ready, or why nothing was.
+pub(crate) fn heard(
+    received: std::result::Result<Option<Received<FromInit>>, Errno>,
+) -> Result<Received<FromInit>> {
+    match received {
+        Ok(Some(received)) => Ok(received),
+        Ok(None) => Err(Error::new(Code::SandboxLost, "The sandbox ended before it was ready")),
+        Err(Errno::CONNRESET | Errno::PIPE) => Err(lost()),
+        // Not our language: whoever is there is no init of ours.
+        Err(Errno::BADMSG) => {
+            Err(Error::new(Code::AttestationFailed, "The sandbox does not speak this version's language"))
+        }
+        Err(errno) => Err(fail::internal("Hearing from the sandbox", errno)),
+    }
+}
+
+pub(crate) fn unready(limit: Duration) -> Error {
+    Error::new(Code::Timeout, "The sandbox did not become ready")
+        .with("limit", u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+        .retryable()
 }
 
 /// Sends one message, waiting for room.
 pub(crate) async fn tell(socket: &AsyncFd<OwnedFd>, message: &ToInit, fds: &[BorrowedFd<'_>]) -> Result<()> {
     let sent = socket.async_io(Interest::WRITABLE, |fd| send(fd, message, fds).map_err(Into::into));
     match tokio::time::timeout(ANSWER, sent).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => match fail::errno(&error) {
-            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => Err(lost()),
-            Errno::MSGSIZE | Errno::TOOBIG => Err(too_long()),
-            errno => Err(fail::internal("Talking to the sandbox", errno)),
-        },
+        Ok(sent) => sent.map_err(|error| untold(fail::errno(&error))),
         Err(_) => Err(Error::new(Code::SandboxLost, "The sandbox does not answer")),
+    }
+}
+
+/// Why a message could not be sent.
+pub(crate) fn untold(errno: Errno) -> Error {
+    match errno {
+        Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => lost(),
+        Errno::MSGSIZE | Errno::TOOBIG => too_long(),
+        errno => fail::internal("Talking to the sandbox", errno),
     }
 }
 

@@ -8,6 +8,7 @@ use vibekit_core::Result;
 use vibekit_egress::Policy;
 use vibekit_sandboxd_wire::{Access, Bind, Config, Identity, VERSION};
 
+use crate::fail;
 use crate::identity::Caller;
 use crate::limits::Enforced;
 use crate::network;
@@ -23,6 +24,8 @@ const HOSTNAME: &str = "vibekit";
 /// Everything a start of the session's init needs, and what its commands get.
 pub(crate) struct Plan {
     pub(crate) config: Config,
+    /// The contents of [`Config::files`].
+    pub(crate) contents: &'static OwnedFd,
     pub(crate) policy: Arc<Policy>,
     /// `PATH` inside.
     pub(crate) path: String,
@@ -45,8 +48,8 @@ impl Plan {
         binds.push(own(held, "tmp", "/tmp", Access::Write));
         binds.push(own(held, "logs", view::LOGS, Access::Read));
         let overlay = workspace::binds(held, caller, &mut binds)?;
-        let mut files = base.files.clone();
-        files.extend(view::identity_files(HOSTNAME, capture.is_some()));
+        let files = view::files(HOSTNAME, capture.is_some())
+            .map_err(|errno| fail::internal("Making a memory file", errno))?;
         let mut env = tools.env.clone();
         if capture.is_some() {
             env.extend(network::proxy_variables());
@@ -58,17 +61,25 @@ impl Plan {
             home: HOME.to_owned(),
             hostname: HOSTNAME.to_owned(),
             binds,
-            files,
+            files: files.list.clone(),
             links: base.links.clone(),
             overlay,
             capture,
             rlimits: limits.rlimits(),
+            inotify: view::inotify(),
             ephemeral: meta.ephemeral(),
             idle_ms: Some(options.idle_timeout_ms.unwrap_or(IDLE_MS)).filter(|ms| *ms > 0),
             token: meta.token().unwrap_or_default(),
             canaries: vec![held.path.join("meta.json").to_string_lossy().into_owned()],
         };
-        Ok(Self { config, policy: Arc::new(policy), path: tools.path.clone(), env, limits })
+        Ok(Self {
+            config,
+            contents: &files.contents,
+            policy: Arc::new(policy),
+            path: tools.path.clone(),
+            env,
+            limits,
+        })
     }
 
     /// Control groups for a new init, made if need be: one open `cgroup.procs` each.

@@ -23,12 +23,16 @@ const WORKING_DIRECTORY: &str = "/vibe0";
 
 /// Opens embedded sandboxes.
 #[derive(Debug)]
-pub struct LocalProvider {
+pub struct LocalProvider(Arc<Shared>);
+
+/// What the tasks that open sandboxes keep hold of.
+#[derive(Debug)]
+struct Shared {
     options: LocalOptions,
     host: HostEnv,
     root: PathBuf,
     caller: Caller,
-    tools: OnceLock<Arc<Toolchains>>,
+    tools: OnceLock<Toolchains>,
     swept: OnceLock<()>,
 }
 
@@ -46,14 +50,9 @@ impl LocalProvider {
             .with_hint("Set VIBEKIT_HOME to a directory this user can write to.")
         })?;
         network::policy(&options.network())?;
-        Ok(Arc::new(Self {
-            options,
-            host,
-            root,
-            caller: Caller::current(),
-            tools: OnceLock::new(),
-            swept: OnceLock::new(),
-        }))
+        let caller = Caller::current();
+        let (tools, swept) = (OnceLock::new(), OnceLock::new());
+        Ok(Arc::new(Self(Arc::new(Shared { options, host, root, caller, tools, swept }))))
     }
 
     /// Tries to build a sandbox and tells what this machine gives.
@@ -65,26 +64,13 @@ impl LocalProvider {
         let begin = Instant::now();
         let options = LocalOptions {
             ephemeral: Some(true),
-            network: Some(self.options.network()),
-            state_dir: self.options.state_dir.clone(),
+            network: Some(self.0.options.network()),
+            state_dir: self.0.options.state_dir.clone(),
             ..LocalOptions::default()
         };
-        let provider = Self::new(options, self.host.clone())?;
-        let (state, tools) = (provider.state().await?, provider.tools().await?);
-        let caller = self.caller;
-        let probed = unattended(
-            async move {
-                let options = provider.options.clone();
-                let made = state.clone();
-                let held =
-                    blocking(move || made.create(&caller, &options, WORKING_DIRECTORY, workspace::copy))
-                        .await?;
-                let plan = planned(&state, &held, &caller, &tools)?;
-                Session::create(state, held, plan).await
-            },
-            true,
-        )
-        .await?;
+        let provider = Self::new(options, self.0.host.clone())?;
+        let caller = self.0.caller;
+        let probed = unattended(Arc::clone(&provider.0).made(WORKING_DIRECTORY.to_owned()), true).await?;
         let landlock = probed.live().await.map(|live| live.landlock);
         probed.kill().await?;
         let unenforced = limits::unenforced(&caller);
@@ -103,44 +89,61 @@ impl LocalProvider {
     /// # Errors
     /// `STATE_*` when the state directory cannot be used.
     pub async fn sweep(&self) -> Result<usize> {
-        let root = self.root.clone();
+        let root = self.0.root.clone();
         blocking(move || State::open(&root)?.sweep()).await
     }
+}
 
-    /// The state directory, swept in the background the first time.
-    async fn state(&self) -> Result<State> {
+impl Shared {
+    /// Opens the state directory, blocking.
+    fn state(&self) -> Result<State> {
         self.caller.check()?;
-        let root = self.root.clone();
-        let state = blocking(move || State::open(&root)).await?;
+        State::open(&self.root)
+    }
+
+    /// Sweeps in the background, the first time the state directory is used.
+    fn sweep_once(&self, state: &State) {
         if self.swept.set(()).is_ok() {
             let swept = state.clone();
             // Leftovers that cannot be removed now are tried again by the next process.
             drop(tokio::task::spawn_blocking(move || swept.sweep()));
         }
-        Ok(state)
     }
 
-    fn working_directory(request: &OpenRequest) -> Result<String> {
-        let path = match request.working_directory.as_str() {
-            "" => WORKING_DIRECTORY,
-            path => path,
-        };
-        view::check_working_directory(path).map_err(|problem| {
-            Error::invalid("workingDirectory", problem, "Give an absolute path such as /vibe0.")
-        })?;
-        Ok(path.to_owned())
+    /// A new session, from nothing to living.
+    async fn made(self: Arc<Self>, working_directory: String) -> Result<Arc<Session>> {
+        let provider = Arc::clone(&self);
+        let (state, (held, plan, built)) = blocking(move || {
+            let Self { caller, options, .. } = &*provider;
+            let state = provider.state()?;
+            let make = |state: &State| {
+                let held = state.create(caller, options, &working_directory, workspace::copy)?;
+                let plan = planned(state, &held, caller, provider.tools())?;
+                Ok((held, plan))
+            };
+            let built = Session::build(&state, make)?;
+            Ok((state, built))
+        })
+        .await?;
+        self.sweep_once(&state);
+        Session::created(state, held, plan, built).await
     }
 
     /// What the host's `PATH` gives; looked up once, when the first session needs it.
-    async fn tools(&self) -> Result<Arc<Toolchains>> {
-        if let Some(tools) = self.tools.get() {
-            return Ok(Arc::clone(tools));
-        }
-        let host = self.host.clone();
-        let found =
-            blocking(move || Ok(Toolchains::find(host.path.as_deref(), host.home.as_deref()))).await?;
-        Ok(Arc::clone(self.tools.get_or_init(|| Arc::new(found))))
+    fn tools(&self) -> &Toolchains {
+        self.tools.get_or_init(|| Toolchains::find(self.host.path.as_deref(), self.host.home.as_deref()))
     }
+}
+
+fn working_directory(request: &OpenRequest) -> Result<String> {
+    let path = match request.working_directory.as_str() {
+        "" => WORKING_DIRECTORY,
+        path => path,
+    };
+    view::check_working_directory(path).map_err(|problem| {
+        Error::invalid("workingDirectory", problem, "Give an absolute path such as /vibe0.")
+    })?;
+    Ok(path.to_owned())
 }
 
 /// Runs `work` to its end even when nobody waits any more; a result nobody takes is undone.
@@ -212,23 +215,11 @@ impl LocalProvider {
     /// # Errors
     /// As there.
     pub async fn create_local(&self, request: OpenRequest) -> Result<Arc<LocalSandbox>> {
-        let working_directory = Self::working_directory(&request)?;
+        let working_directory = working_directory(&request)?;
         check_env(&request.env)?;
-        workspace::check(&self.options, &self.root, self.host.home.as_deref())?;
-        let (state, tools) = (self.state().await?, self.tools().await?);
-        let (caller, options) = (self.caller, self.options.clone());
-        let session = unattended(
-            async move {
-                let made = state.clone();
-                let held =
-                    blocking(move || made.create(&caller, &options, &working_directory, workspace::copy))
-                        .await?;
-                let plan = planned(&state, &held, &caller, &tools)?;
-                Session::create(state, held, plan).await
-            },
-            true,
-        )
-        .await?;
+        let shared = Arc::clone(&self.0);
+        workspace::check(&shared.options, &shared.root, shared.host.home.as_deref())?;
+        let session = unattended(shared.made(working_directory), true).await?;
         Ok(Arc::new(LocalSandbox::new(session, request.env)))
     }
 
@@ -239,21 +230,25 @@ impl LocalProvider {
     pub async fn resume_local(&self, id: &str, request: OpenRequest) -> Result<Arc<LocalSandbox>> {
         check_id(id)?;
         check_env(&request.env)?;
-        let (state, tools) = (self.state().await?, self.tools().await?);
-        let (caller, id) = (self.caller, id.to_owned());
-        let given = self.options.clone();
+        let (provider, id) = (Arc::clone(&self.0), id.to_owned());
         let session = unattended(
             async move {
-                match Session::shared(&state, &id) {
-                    Some(session) => Ok(session),
-                    None => {
-                        let plan = |held: &Held| {
-                            agree(&given, &held.meta.options)?;
-                            Plan::new(held, &caller, &tools)
-                        };
-                        Session::resume(state, &id, plan).await
-                    }
+                let opened = Arc::clone(&provider);
+                let state = blocking(move || {
+                    // Looked up here, where it may block.
+                    opened.tools();
+                    opened.state()
+                })
+                .await?;
+                provider.sweep_once(&state);
+                if let Some(session) = Session::shared(&state, &id) {
+                    return Ok(session);
                 }
+                let plan = |held: &Held| {
+                    agree(&provider.options, &held.meta.options)?;
+                    Plan::new(held, &provider.caller, provider.tools())
+                };
+                Session::resume(state, &id, plan).await
             },
             false,
         )

@@ -11,10 +11,11 @@ use vibekit_core::{Code, Error, Result};
 use vibekit_sandboxd_wire::{Job, ToInit};
 
 use crate::clock::Clock;
-use crate::launch::{self, Live};
+use crate::launch::{self, Built, Helper, Live};
 use crate::link::{self, Answer};
 use crate::plan::Plan;
 use crate::ports::Ports;
+use crate::sandbox::blocking;
 use crate::state::{Held, Meta, State};
 
 /// Sessions of this process by directory, so that two objects in one process never compete for the owner's lock.
@@ -74,13 +75,35 @@ impl Session {
         self.state.root().join(&self.meta.id)
     }
 
-    /// Starts a session that was just made. When that fails, its directory goes again.
-    pub(crate) async fn create(state: State, held: Held, plan: Plan) -> Result<Arc<Self>> {
+    /// Makes and starts a session, blocking. When that fails, nothing of it is left. `make` gives its directory and what
+    /// is built from it.
+    pub(crate) fn build(
+        state: &State,
+        make: impl FnOnce(&State) -> Result<(Held, Plan)>,
+    ) -> Result<(Held, Plan, Built)> {
+        let helper = Helper::start()?;
+        let (held, plan) = make(state)?;
+        match helper.build(&plan, &held) {
+            Ok(built) => Ok((held, plan, built)),
+            Err(error) => {
+                plan.remove_groups();
+                // The first failure is the one worth telling; what stays is swept.
+                let _ = state.destroy(&held);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes possession of a session that was just built.
+    pub(crate) async fn created(state: State, held: Held, plan: Plan, built: Built) -> Result<Arc<Self>> {
         let session = Self::new(state, held, plan);
-        match session.live().await {
+        let adopted = match built.live(1) {
+            Ok(live) => session.adopt(&mut *session.live.lock().await, live),
+            Err(error) => Err(error),
+        };
+        match adopted {
             Ok(_) => Ok(session),
             Err(error) => {
-                // The first failure is the one worth telling.
                 let _ = session.kill().await;
                 Err(error)
             }
@@ -122,7 +145,7 @@ impl Session {
             session.clock.set_paused(live.paused);
             session.adopt(&mut *session.live.lock().await, live)?;
         } else {
-            session.processes_lost.store(!held.parked(), Ordering::Release);
+            session.processes_lost.store(held.processes_lost(), Ordering::Release);
             session.live().await?;
         }
         Ok(session)
@@ -189,11 +212,13 @@ impl Session {
             return Ok(Arc::clone(live));
         }
         let held = self.held().await?;
-        let persistent = (!self.meta.ephemeral()).then_some(&*held);
-        let groups = self.plan.groups()?;
-        let live = launch::start(self.plan.config.clone(), persistent, &groups, held.first_command()).await?;
-        held.set_parked(false);
-        self.adopt(&mut slot, live)
+        let session = Arc::clone(&self);
+        let (first, built) = blocking(move || {
+            let built = Helper::start()?.build(&session.plan, &held)?;
+            Ok((held.first_command(), built))
+        })
+        .await?;
+        self.adopt(&mut slot, built.live(first)?)
     }
 
     fn adopt(self: &Arc<Self>, slot: &mut Option<Arc<Live>>, live: Live) -> Result<Arc<Live>> {
@@ -218,9 +243,6 @@ impl Session {
             *slot = None;
             live.bury().await;
             self.plan.remove_groups();
-            if let Ok(held) = self.held().await {
-                held.set_parked(true);
-            }
         }
     }
 
@@ -293,7 +315,10 @@ impl Session {
         });
         sessions().retain(|_, session| session.as_ptr() != std::ptr::from_ref(self));
         self.ports.close();
-        *self.live.lock().await = None;
+        let live = self.live.lock().await.take();
+        if let Some(live) = live {
+            live.let_go().await;
+        }
         *self.held.lock().await = None;
         Ok(())
     }

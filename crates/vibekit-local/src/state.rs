@@ -1,33 +1,37 @@
 //! Sessions on disk.
 //!
 //! ```text
-//! <state>/format                  "vibekit-state 1"
-//! <state>/uids/<uid>              the session that has this host user id (root callers only)
+//! <state>/format                  "vibekit-state 1"; owning processes lock one byte of it per session
+//! <state>/uids/<uid>              another name of the meta.json that has this host user id (root callers only)
 //! <state>/sessions/<id>/          0700
-//!     meta.json                   what the session is; replaced atomically
+//!     meta.json                   what the session is; written once, and locked by the session's init while it lives
 //!     record.json                 what the layers above remember; replaced atomically
-//!     owner.lock  init.lock       held by the owning process and by the session's init
 //!     ctl.sock                    where a living init is re-attached
+//!     left                        empty while an init lives; it writes here when it goes and nothing is lost
 //!     ws/ home/ tmp/ logs/        seen inside
 //!     layer/                      upper and work directory of an overlay workspace
 //! ```
+//!
+//! Making an inode is the slowest thing a file system does, so a session has no more of them than it needs.
 
 use std::fs;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use vibekit_core::{Code, Error, Result};
 
-use crate::LocalOptions;
 use crate::fail::{self, errno};
 use crate::identity::{Caller, SESSION_IDS};
+use crate::locks::{self, Locks, OwnerLock};
+use crate::{LocalOptions, WorkspaceMode};
 
 /// Version of everything in the state directory.
 const FORMAT: u32 = 1;
@@ -37,6 +41,11 @@ const ID_LENGTH: usize = 26;
 const HALF_MADE: &str = ".new-";
 /// A directory that is being removed.
 const DOOMED: &str = ".old-";
+
+/// Names in a session's directory.
+const META: &str = "meta.json";
+const LEFT: &str = "left";
+const LOGS: &str = "logs";
 
 /// What a session is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,6 +113,7 @@ fn new_id() -> Result<String> {
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     root: PathBuf,
+    locks: Arc<Locks>,
 }
 
 impl State {
@@ -114,21 +124,14 @@ impl State {
         make_directory(&root.join("uids"))?;
         let file = root.join("format");
         match fs::read_to_string(&file) {
-            Ok(text) if text.trim() == format!("vibekit-state {FORMAT}") => {}
-            Ok(text) => {
-                let text: String = text.chars().take(80).collect();
-                return Err(Error::new(
-                    Code::StateVersion,
-                    format!("{} was written by another version ({:?})", root.display(), text.trim()),
-                )
-                .with_hint("Update the package, or set VIBEKIT_HOME to another directory."));
-            }
+            Ok(text) => check_format(root, &text)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                replace(&file, format!("vibekit-state {FORMAT}\n").as_bytes(), false)?;
+                make_format(&file).map_err(|error| fail::state(&file, "Writing", errno(&error)))?;
             }
             Err(error) => return Err(fail::state(&file, "Reading", errno(&error))),
         }
-        Ok(Self { root: root.to_owned() })
+        let locks = Locks::open(&file).map_err(|error| fail::state(&file, "Opening", error))?;
+        Ok(Self { root: root.to_owned(), locks })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -149,89 +152,104 @@ impl State {
         furnish: impl FnOnce(&Held) -> Result<()>,
     ) -> Result<Held> {
         let id = new_id()?;
+        // Owned before there is anything to be seen: whoever comes across it knows that it is being made.
+        let lock = self.own(&id)?;
         let half = self.sessions().join(format!("{HALF_MADE}{id}"));
-        let made = self.fill(&half, &id, caller, options, working_directory, furnish);
-        match made {
-            Ok(held) => Ok(held),
-            Err(error) => {
-                // Whatever stopped us may stop this too; the sweep comes back to it.
-                let _ = remove_tree(&half);
-                Err(error)
-            }
+        let made = self.fill(half.clone(), &id, caller, options, working_directory).and_then(|meta| {
+            let mut held = Held { path: half.clone(), meta, _lock: lock };
+            furnish(&held)?;
+            let path = self.sessions().join(&id);
+            fs::rename(&half, &path).map_err(|error| fail::state(&path, "Making", errno(&error)))?;
+            held.path = path;
+            Ok(held)
+        });
+        if made.is_err() {
+            // Whatever stopped us may stop this too; the sweep comes back to it.
+            let uid = read_meta(&half, &id).ok().map(|meta| meta.uid);
+            let _ = remove_tree(&half);
+            uid.into_iter().for_each(|uid| self.free_uid(uid));
         }
+        made
     }
 
+    /// The directories and the record of a new session.
     fn fill(
         &self,
-        half: &Path,
+        half: PathBuf,
         id: &str,
         caller: &Caller,
         options: &LocalOptions,
         working_directory: &str,
-        furnish: impl FnOnce(&Held) -> Result<()>,
-    ) -> Result<Held> {
-        make_directory(half)?;
-        let (uid, gid) = if caller.privileged {
-            let uid = self.claim_uid(id)?;
-            (uid, uid)
-        } else {
-            (caller.uid, caller.gid)
-        };
-        for name in ["ws", "home", "tmp", "logs", "layer", "layer/upper", "layer/work"] {
-            let path = half.join(name);
-            fs::DirBuilder::new()
-                .mode(0o700)
-                .create(&path)
-                .map_err(|error| fail::state(&path, "Making", errno(&error)))?;
-            if name == "logs" {
-                // They stay ours and are read by the session's user; the directory above keeps others out.
-                rustix::fs::chmod(&path, Mode::from_raw_mode(0o755))
-                    .map_err(|error| fail::state(&path, "Opening up", error))?;
-            }
-            if caller.privileged && name != "logs" {
-                rustix::fs::chown(&path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-                    .map_err(|error| fail::state(&path, "Giving away", error))?;
-            }
-        }
+    ) -> Result<Meta> {
         let token: [u8; 32] = random()?;
-        let meta = Meta {
+        let mut meta = Meta {
             format: FORMAT,
             id: id.to_owned(),
             created_ms: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-            uid,
-            gid,
+            uid: caller.uid,
+            gid: caller.gid,
             token: token.iter().map(|byte| format!("{byte:02x}")).collect(),
             working_directory: working_directory.to_owned(),
             options: options.clone(),
         };
-        write_meta(half, &meta)?;
-        // The lock is taken before anybody can see the directory.
-        let lock = lock(&half.join("owner.lock"))?.ok_or_else(|| in_use(id))?;
-        let mut held = Held::new(half.to_owned(), meta, lock)?;
-        furnish(&held)?;
-        let path = self.sessions().join(id);
-        fs::rename(half, &path).map_err(|error| fail::state(&path, "Making", errno(&error)))?;
-        held.path = path;
-        Ok(held)
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&half)
+            .map_err(|error| fail::state(&half, "Making", errno(&error)))?;
+        if caller.privileged {
+            self.claim_uid(&half, &mut meta)?;
+        } else {
+            write_meta(&half, &meta)?;
+        }
+        let overlay =
+            options.workspace.as_ref().is_some_and(|workspace| workspace.mode == WorkspaceMode::Overlay);
+        let layer: &[&str] = if overlay { &["layer", "layer/upper", "layer/work"] } else { &[] };
+        for name in ["ws", "home", "tmp", LOGS].iter().chain(layer) {
+            let path = half.join(name);
+            let failed = |doing| move |error| (doing, error);
+            let make = || {
+                rustix::fs::mkdir(&path, Mode::from_raw_mode(0o700)).map_err(failed("Making"))?;
+                if *name == LOGS {
+                    // They stay ours and are read by the session's user; the directory above keeps others out.
+                    rustix::fs::chmod(&path, Mode::from_raw_mode(0o755)).map_err(failed("Opening up"))
+                } else if caller.privileged {
+                    let owner = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+                    rustix::fs::chown(&path, Some(owner.0), Some(owner.1)).map_err(failed("Giving away"))
+                } else {
+                    Ok(())
+                }
+            };
+            make().map_err(|(doing, error)| fail::state(&path, doing, error))?;
+        }
+        Ok(meta)
     }
 
-    fn claim_uid(&self, id: &str) -> Result<u32> {
+    /// Finds the session a host user nobody else has, and writes its record, of which the claim is another name.
+    fn claim_uid(&self, half: &Path, meta: &mut Meta) -> Result<()> {
         let span = SESSION_IDS.end - SESSION_IDS.start;
         loop {
             let uid = SESSION_IDS.start + u32::from_ne_bytes(random()?) % span;
+            (meta.uid, meta.gid) = (uid, uid);
+            write_meta(half, meta)?;
             let path = self.root.join("uids").join(uid.to_string());
-            match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(mut file) => {
-                    file.write_all(id.as_bytes())
-                        .map_err(|error| fail::state(&path, "Writing", errno(&error)))?;
-                    return Ok(uid);
-                }
+            match fs::hard_link(half.join(META), &path) {
+                Ok(()) => return Ok(()),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(fail::state(&path, "Making", errno(&error))),
             }
         }
+    }
+
+    /// Takes the owner's lock of a session, whether it exists or not.
+    fn own(&self, id: &str) -> Result<OwnerLock> {
+        let lock = self.try_own(id)?;
+        lock.ok_or_else(|| in_use(id))
+    }
+
+    fn try_own(&self, id: &str) -> Result<Option<OwnerLock>> {
+        self.locks.take(id).map_err(|error| fail::state(&self.root.join("format"), "Locking", error))
     }
 
     /// Takes possession of an existing session.
@@ -244,9 +262,9 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(not_found(id)),
             Err(error) => return Err(fail::state(&path, "Opening", errno(&error))),
         }
-        let lock = lock(&path.join("owner.lock"))?.ok_or_else(|| in_use(id))?;
+        let lock = self.own(id)?;
         let meta = read_meta(&path, id)?;
-        Held::new(path, meta, lock)
+        Ok(Held { path, meta, _lock: lock })
     }
 
     /// Removes a session for good. The directory disappears at once, its contents as fast as the disk allows.
@@ -284,27 +302,14 @@ impl State {
             let leftover = [HALF_MADE, DOOMED]
                 .iter()
                 .find_map(|prefix| name.strip_prefix(prefix))
-                .is_some_and(|id| check_id(id).is_ok());
-            if leftover {
-                // Whoever is still making it holds its lock; before that the directory is younger than a minute.
-                let young = entry
-                    .metadata()
-                    .ok()
-                    .and_then(|data| data.modified().ok()?.elapsed().ok())
-                    .is_none_or(|age| age.as_secs() < 60);
-                let removing = name.starts_with(DOOMED);
-                let free = lock_existing(&path.join("owner.lock"));
-                let abandoned = match free {
-                    Ok(Some(_)) => true,
-                    Ok(None) => false,
-                    Err(_) => !young || removing,
-                };
-                if abandoned {
-                    let uid = read_meta(&path, name.get(5..).unwrap_or_default()).ok().map(|meta| meta.uid);
-                    if remove_tree(&path).is_ok() {
-                        removed += 1;
-                        uid.into_iter().for_each(|uid| self.free_uid(uid));
-                    }
+                .filter(|id| check_id(id).is_ok());
+            if let Some(id) = leftover {
+                // Whoever still makes or removes it has its lock.
+                let Ok(Some(_lock)) = self.try_own(id) else { continue };
+                let uid = read_meta(&path, id).ok().map(|meta| meta.uid);
+                if remove_tree(&path).is_ok() {
+                    removed += 1;
+                    uid.into_iter().for_each(|uid| self.free_uid(uid));
                 }
             } else if check_id(name).is_ok()
                 // Looked at before it is taken: a session that stays must not seem in use meanwhile.
@@ -323,21 +328,26 @@ impl State {
     fn sweep_uids(&self) {
         let Ok(entries) = fs::read_dir(self.root.join("uids")) else { return };
         for entry in entries.flatten() {
-            let Ok(id) = fs::read_to_string(entry.path()) else { continue };
-            let used = check_id(&id).is_ok()
-                && ["", HALF_MADE, DOOMED]
+            let Some(id) = fs::read(entry.path()).ok().and_then(|text| claimant(&text)) else { continue };
+            let used = || {
+                ["", HALF_MADE, DOOMED]
                     .iter()
-                    .any(|prefix| self.sessions().join(format!("{prefix}{id}")).exists());
-            let young = entry
-                .metadata()
-                .ok()
-                .and_then(|data| data.modified().ok()?.elapsed().ok())
-                .is_none_or(|age| age.as_secs() < 60);
-            if !used && !young {
+                    .any(|prefix| self.sessions().join(format!("{prefix}{id}")).exists())
+            };
+            // A session that is being made or removed has its lock taken, and may have no directory.
+            if !used() && matches!(self.try_own(&id), Ok(Some(_))) && !used() {
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
+}
+
+/// The session a claim of a user id belongs to.
+fn claimant(record: &[u8]) -> Option<String> {
+    let record: serde_json::Value = serde_json::from_slice(record).ok()?;
+    let id = record.get("id")?.as_str()?;
+    check_id(id).ok()?;
+    Some(id.to_owned())
 }
 
 /// A session's directory, owned by this process until it is dropped (or the process ends, in whatever way).
@@ -345,26 +355,25 @@ impl State {
 pub(crate) struct Held {
     pub(crate) path: PathBuf,
     pub(crate) meta: Meta,
-    directory: OwnedFd,
-    _lock: OwnedFd,
+    _lock: OwnerLock,
 }
 
 impl Held {
-    fn new(path: PathBuf, meta: Meta, lock: OwnedFd) -> Result<Self> {
+    /// The directory, as a short way to what is in it: socket addresses hold no more than 107 bytes.
+    pub(crate) fn directory(&self) -> Result<Directory> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&path, flags, Mode::empty())
-            .map_err(|error| fail::state(&path, "Opening", error))?;
-        Ok(Self { path, meta, directory, _lock: lock })
+        let directory = rustix::fs::open(&self.path, flags, Mode::empty())
+            .map_err(|error| fail::state(&self.path, "Opening", error))?;
+        Ok(Directory(directory))
     }
 
-    /// A short path to something in the directory: socket addresses hold no more than 107 bytes.
-    pub(crate) fn short(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{name}", std::os::fd::AsRawFd::as_raw_fd(&self.directory)))
-    }
-
-    /// The lock a living init holds; `None` when one does.
+    /// The lock a living init holds; `None` when one does. It can be read from, and nothing else.
     pub(crate) fn init_lock(&self) -> Result<Option<OwnedFd>> {
-        lock(&self.path.join("init.lock"))
+        let path = self.path.join(META);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::open(&path, flags, Mode::empty())
+            .and_then(locks::share)
+            .map_err(|error| fail::state(&path, "Locking", error))
     }
 
     pub(crate) fn record(&self) -> Result<Option<String>> {
@@ -380,19 +389,21 @@ impl Held {
     }
 
     pub(crate) fn remember(&self, record: &str) -> Result<()> {
-        replace(&self.path.join("record.json"), record.as_bytes(), true)
+        replace(&self.path.join("record.json"), record.as_bytes())
     }
 
-    /// True when the last init left because it had nothing to do.
-    pub(crate) fn parked(&self) -> bool {
-        self.path.join("parked").exists()
+    /// True when processes may have been lost with the last init: it neither lives nor has it said good-bye.
+    pub(crate) fn processes_lost(&self) -> bool {
+        // No file: there never was an init.
+        fs::symlink_metadata(self.path.join(LEFT)).is_ok_and(|data| data.len() == 0)
     }
 
-    /// Notes that nothing is lost when there is no init, or that something may be.
-    pub(crate) fn set_parked(&self, parked: bool) {
-        let path = self.path.join("parked");
-        // Worst case the next owner is told that processes were lost when there were none.
-        let _ = if parked { fs::write(path, "") } else { fs::remove_file(path) };
+    /// Where the next init writes when it leaves nothing behind.
+    pub(crate) fn left(&self) -> Result<OwnedFd> {
+        let path = self.path.join(LEFT);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))
+            .map_err(|error| fail::state(&path, "Making", error))
     }
 
     /// A new, empty log of a background command.
@@ -423,6 +434,16 @@ impl Held {
     }
 }
 
+/// An open directory of a session.
+pub(crate) struct Directory(OwnedFd);
+
+impl Directory {
+    /// Path to something in it, good while this lives.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", std::os::fd::AsRawFd::as_raw_fd(&self.0)))
+    }
+}
+
 fn not_found(id: &str) -> Error {
     Error::new(Code::SessionNotFound, format!("There is no local session {id}")).with("sessionId", id)
 }
@@ -440,7 +461,7 @@ fn corrupt(path: &Path, problem: &str) -> Error {
 }
 
 fn read_meta(directory: &Path, id: &str) -> Result<Meta> {
-    let path = directory.join("meta.json");
+    let path = directory.join(META);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -468,24 +489,61 @@ fn read_meta(directory: &Path, id: &str) -> Result<Meta> {
     Ok(meta)
 }
 
+/// Into a directory nobody sees yet.
 fn write_meta(directory: &Path, meta: &Meta) -> Result<()> {
+    let path = directory.join(META);
     let text = serde_json::to_vec(meta).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
-    replace(&directory.join("meta.json"), &text, false)
+    let mut file = fs::OpenOptions::new();
+    file.write(true).create(true).truncate(true).mode(0o600);
+    file.open(&path)
+        .and_then(|mut file| file.write_all(&text))
+        .map_err(|error| fail::state(&path, "Writing", errno(&error)))
 }
 
-/// Replaces a file so that a reader sees the old content or the new one. `durable` survives a power cut too.
-fn replace(path: &Path, content: &[u8], durable: bool) -> Result<()> {
-    // A name of its own: others, in this process and elsewhere, may be writing the same file.
+fn check_format(root: &Path, text: &str) -> Result<()> {
+    if text.trim() == format!("vibekit-state {FORMAT}") {
+        return Ok(());
+    }
+    let text: String = text.chars().take(80).collect();
+    Err(Error::new(
+        Code::StateVersion,
+        format!("{} was written by another version ({:?})", root.display(), text.trim()),
+    )
+    .with_hint("Update the package, or set VIBEKIT_HOME to another directory."))
+}
+
+/// Makes the file that names the version. Two processes that both find none end up with the same one: locks are kept
+/// in it.
+fn make_format(path: &Path) -> std::io::Result<()> {
+    let temporary = temporary(path);
+    let mut file = fs::OpenOptions::new();
+    file.write(true).create(true).truncate(true).mode(0o600);
+    let made = file
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(format!("vibekit-state {FORMAT}\n").as_bytes()))
+        .and_then(|()| fs::hard_link(&temporary, path));
+    let _ = fs::remove_file(&temporary);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A name of its own beside a file: others, in this process and elsewhere, may be writing the same file.
+fn temporary(path: &Path) -> PathBuf {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     let write = WRITES.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_extension(format!("{}-{write}.tmp", std::process::id()));
+    path.with_extension(format!("{}-{write}.tmp", std::process::id()))
+}
+
+/// Replaces a file so that a reader sees the old content or the new one, after a power cut too.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let temporary = temporary(path);
     let write = || -> std::io::Result<()> {
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
-        if durable {
-            file.sync_data()?;
-        }
+        file.sync_data()?;
         fs::rename(&temporary, path)
     };
     write().map_err(|error| {
@@ -500,25 +558,6 @@ fn make_directory(path: &Path) -> Result<()> {
         .mode(0o700)
         .create(path)
         .map_err(|error| fail::state(path, "Making", errno(&error)))
-}
-
-/// Takes a lock file; `None` when somebody else has it. The kernel gives it back when the last holder is gone.
-fn lock(path: &Path) -> Result<Option<OwnedFd>> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    try_lock(path, flags).map_err(|error| fail::state(path, "Locking", error))
-}
-
-fn lock_existing(path: &Path) -> std::result::Result<Option<OwnedFd>, Errno> {
-    try_lock(path, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC)
-}
-
-fn try_lock(path: &Path, flags: OFlags) -> std::result::Result<Option<OwnedFd>, Errno> {
-    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Removes a directory and all it holds, by descriptor and never through a link: its content is hostile.
@@ -551,7 +590,12 @@ pub(crate) fn empty(directory: OwnedFd) -> std::result::Result<(), Errno> {
             if name == c"." || name == c".." {
                 continue;
             }
-            match rustix::fs::unlinkat(here, name, AtFlags::empty()) {
+            // Directories first as such, so that the common case is one call.
+            let first = match entry.file_type() {
+                rustix::fs::FileType::Directory => Err(Errno::ISDIR),
+                _ => rustix::fs::unlinkat(here, name, AtFlags::empty()),
+            };
+            match first {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(Errno::ISDIR | Errno::PERM) => match rustix::fs::unlinkat(here, name, AtFlags::REMOVEDIR)
                 {

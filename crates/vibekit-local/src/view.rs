@@ -1,9 +1,13 @@
 //! Which parts of the host a session sees.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 
 pub(crate) use vibekit_sandboxd_wire::LOGS;
 use vibekit_sandboxd_wire::{Access, Bind, File};
@@ -46,14 +50,14 @@ const ETC_FILES: [&str; 13] = [
     "/etc/ssl/openssl.cnf",
     "/etc/timezone",
 ];
-/// No copied file is larger; all of them together fit the session's root.
-const SMALL: u64 = 512 << 10;
+/// Larger ones are shown instead of copied: a copy costs every session its size in memory.
+const SMALL: u64 = 16 << 10;
 
 /// The part that is the same for every session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Base {
     pub(crate) binds: Vec<Bind>,
-    pub(crate) files: Vec<File>,
+    files: Vec<(String, Vec<u8>)>,
     pub(crate) links: Vec<(String, String)>,
 }
 
@@ -88,9 +92,15 @@ pub(crate) fn base() -> &'static Base {
             }
         }
         for path in ETC_FILES {
-            let small = fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() <= SMALL);
-            if small && let Ok(content) = fs::read(path) {
-                base.files.push(File { path: path.to_owned(), content });
+            let Ok(data) = fs::metadata(path) else { continue };
+            if data.is_file() && data.len() > SMALL {
+                if let Ok(real) = fs::canonicalize(path) {
+                    base.binds.push(Bind { target: path.to_owned(), ..read_only(&real) });
+                }
+            } else if data.is_file()
+                && let Ok(content) = fs::read(path)
+            {
+                base.files.push((path.to_owned(), content));
             }
         }
         base
@@ -109,9 +119,55 @@ pub(crate) fn read_only(path: &Path) -> Bind {
     }
 }
 
-/// Files that tell the session who and where it is.
-pub(crate) fn identity_files(hostname: &str, dns: bool) -> Vec<File> {
-    let file = |path: &str, content: String| File { path: path.to_owned(), content: content.into_bytes() };
+/// The files of a session's root.
+pub(crate) struct Files {
+    pub(crate) list: Vec<File>,
+    /// What is in them, one after the other.
+    pub(crate) contents: OwnedFd,
+}
+
+/// The copied files and those that tell the session who and where it is, with or without name resolution. Put together
+/// once: they are the same for all sessions.
+pub(crate) fn files(hostname: &str, dns: bool) -> Result<&'static Files, Errno> {
+    static WITH: OnceLock<Files> = OnceLock::new();
+    static WITHOUT: OnceLock<Files> = OnceLock::new();
+    let known = if dns { &WITH } else { &WITHOUT };
+    if let Some(files) = known.get() {
+        return Ok(files);
+    }
+    let mut list = Vec::new();
+    let contents = memfd_create(c"files", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    for (path, content) in base().files.iter().cloned().chain(identity_files(hostname, dns)) {
+        let mut rest = content.as_slice();
+        while !rest.is_empty() {
+            match rustix::io::write(&contents, rest) {
+                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        list.push(File { path, length: content.len() as u64 });
+    }
+    // All sessions are given the same one.
+    fcntl_add_seals(&contents, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    Ok(known.get_or_init(|| Files { list, contents }))
+}
+
+/// What one session may take of the host user's inotify budget, instances and watches: sessions count for the user who
+/// started them as well.
+pub(crate) fn inotify() -> [u64; 2] {
+    static QUOTA: OnceLock<[u64; 2]> = OnceLock::new();
+    *QUOTA.get_or_init(|| {
+        ["instances", "watches"].map(|what| {
+            let host = fs::read_to_string(format!("/proc/sys/fs/inotify/max_user_{what}"));
+            let host: u64 = host.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(128);
+            (host / 4).max(8)
+        })
+    })
+}
+
+fn identity_files(hostname: &str, dns: bool) -> Vec<(String, Vec<u8>)> {
+    let file = |path: &str, content: String| (path.to_owned(), content.into_bytes());
     vec![
         file(
             "/etc/passwd",

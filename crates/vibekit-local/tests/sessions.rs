@@ -157,6 +157,68 @@ async fn idle_sessions_cost_no_process() {
     again.kill().await.unwrap();
 }
 
+/// Processes of this machine that run exactly this command line.
+fn running(command: &[&str]) -> usize {
+    let line: String = command.iter().map(|part| format!("{part}\0")).collect();
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter(|entry| std::fs::read_to_string(entry.path().join("cmdline")).is_ok_and(|l| l == line))
+        .count()
+}
+
+#[tokio::test]
+async fn an_init_that_leaves_by_itself_has_lost_nothing() {
+    let world = world(json!({ "network": "deny", "idleTimeoutMs": 100 }));
+    let sandbox = world.create().await;
+    let id = sandbox.id().to_owned();
+    sh(&sandbox, "echo x > file").await;
+    sandbox.release().await.unwrap();
+    let left = world.home.path().join("state/sessions").join(&id).join("left");
+    until("it has left", async || std::fs::metadata(&left).unwrap().len() > 0).await;
+    until("nothing of it is left to be reaped", async || !has_init()).await;
+    let again = world.resume(&id).await.unwrap();
+    assert!(!again.processes_lost());
+    assert_eq!(sh(&again, "cat file").await, "x");
+    again.kill().await.unwrap();
+}
+
+/// True while this process has a child that is the first process of a session, a dead one included. Every test is a
+/// process of its own.
+fn has_init() -> bool {
+    let parent = format!("PPid:\t{}\n", std::process::id());
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        std::fs::read_to_string(entry.path().join("status")).is_ok_and(|status| status.contains(&parent))
+    })
+}
+
+#[tokio::test]
+async fn what_a_finished_command_left_running_does_not_outlive_its_owner_for_ever() {
+    let world = world(json!({ "network": "deny", "idleTimeoutMs": 300 }));
+    let span = format!("{}", 1_000_000 + std::process::id());
+    let stray = format!("(setsid sleep {span} >/dev/null 2>&1 &) ; echo started");
+    let sandbox = world.create().await;
+    let id = sandbox.id().to_owned();
+    assert_eq!(sh(&sandbox, &stray).await, "started");
+    // As long as somebody owns the session it is left alone.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(running(&["sleep", &span]), 1);
+    sandbox.release().await.unwrap();
+    until("it is ended", async || running(&["sleep", &span]) == 0).await;
+    until("the init has gone", async || !has_init()).await;
+    let again = world.resume(&id).await.unwrap();
+    assert!(again.processes_lost());
+    // A background command was meant to stay, and keeps everything with it.
+    assert_eq!(sh(&again, &stray).await, "started");
+    again.spawn(Command { background: true, ..exec("sleep", &["300"]) }).await.unwrap();
+    again.release().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(running(&["sleep", &span]), 1);
+    let again = world.resume(&id).await.unwrap();
+    assert!(!again.processes_lost());
+    again.kill().await.unwrap();
+    assert_eq!(running(&["sleep", &span]), 0);
+}
+
 #[tokio::test]
 async fn ephemeral_sessions_leave_nothing() {
     let world = world(json!({ "network": "deny", "ephemeral": true }));

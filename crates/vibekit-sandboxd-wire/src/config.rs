@@ -29,9 +29,12 @@ pub struct Config {
     pub capture: Option<Vec<u16>>,
     /// Limits of every process inside.
     pub rlimits: Vec<RLimit>,
+    /// How many inotify instances and watches the session may have.
+    pub inotify: [u64; 2],
     /// True: the session ends with the connection it was made over.
     pub ephemeral: bool,
-    /// Milliseconds without any process after which the init offers to go.
+    /// Milliseconds without any process after which the init offers to go. Without a host it goes by itself, and takes
+    /// this long after the last background command whatever finished commands left running.
     pub idle_ms: Option<u64>,
     /// Shared secret for re-attaching.
     pub token: [u8; 32],
@@ -84,8 +87,8 @@ pub struct Bind {
 pub struct File {
     /// Path inside, absolute.
     pub path: String,
-    /// Content.
-    pub content: Vec<u8>,
+    /// Bytes of content, which comes in a descriptor beside the configuration.
+    pub length: u64,
 }
 
 /// A writable layer above a host directory. The three host directories are given as binds onto private targets, so

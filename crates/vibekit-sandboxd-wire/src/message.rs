@@ -8,8 +8,8 @@ use crate::{Attestation, Config};
 /// From the host to the init.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToInit {
-    /// First message over the first connection. Descriptors: the listening control socket and the lock file that is
-    /// held while the init lives (none of them for ephemeral sessions), then one `cgroup.procs` file per control group.
+    /// First message over the first connection. Descriptors: a file with the contents of [`Config::files`], one after
+    /// the other, then one `cgroup.procs` file per control group.
     Config(Box<Config>),
     /// First message over a later connection.
     Attach {
@@ -19,6 +19,8 @@ pub enum ToInit {
         token: [u8; 32],
     },
     /// The host has accepted the attestation: commands may come, and a persistent session outlives the connection.
+    /// Descriptors, for a persistent session: the bound control socket, the lock that is held while the init lives, and
+    /// the file it writes to when it goes and nothing is lost with it.
     Commit,
     /// Start a command. Descriptors: standard input, output, error; for background commands standard input and log.
     Exec(Box<Exec>),

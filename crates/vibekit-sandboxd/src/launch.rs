@@ -1,5 +1,6 @@
 //! From the start of the helper to a process that is alone in its namespaces.
 
+use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -20,61 +21,43 @@ pub(crate) fn control() -> BorrowedFd<'static> {
 }
 
 /// Entry point. Never returns an error: the host gets it as a message.
-pub(crate) fn main() {
-    if let Err(failure) = launch() {
-        // When even this fails the host sees the end of the connection.
-        let _ = send(control(), &FromInit::Refused(failure), &[]);
-        sys::exit(1);
-    }
+pub(crate) fn main() -> ! {
+    let Err(failure) = launch();
+    // When even this fails the host sees the end of the connection.
+    let _ = send(control(), &FromInit::Refused(failure), &[]);
+    sys::exit(1)
 }
 
-/// The descriptors that came with the configuration.
+/// What came with the configuration, or was made for it with the caller's rights.
 pub(crate) struct Handed {
-    /// Listening control socket of a persistent session.
-    pub(crate) listener: Option<OwnedFd>,
-    /// Lock that is held while the init lives.
-    pub(crate) _lock: Option<OwnedFd>,
-    /// Host trees prepared with the caller's rights, one per bind, empty when the session prepares them itself.
+    /// The contents of [`Config::files`], one after the other.
+    pub(crate) contents: OwnedFd,
+    /// Host trees, one per bind, empty when the session opens them itself.
     pub(crate) trees: Vec<Option<OwnedFd>>,
 }
 
-fn launch() -> Result<()> {
+fn launch() -> Result<Infallible> {
     sys::close_range(3, u32::MAX).at(Step::Config, || "close_range".into())?;
-    let (config, mut fds) = configuration()?;
-    let mut handed = Handed { listener: None, _lock: None, trees: Vec::new() };
-    if !config.ephemeral {
-        if fds.len() < 2 {
-            return Err(Failure {
-                step: Step::Config,
-                errno: 0,
-                what: "control socket and lock missing".into(),
-            });
-        }
-        let groups = fds.split_off(2);
-        handed._lock = fds.pop();
-        handed.listener = fds.pop();
-        fds = groups;
+    let (config, fds) = configuration()?;
+    let mut fds = fds.into_iter();
+    let Some(contents) = fds.next() else {
+        return Err(Failure { step: Step::Config, errno: 0, what: "contents of files missing".into() });
+    };
+    for group in fds {
+        rustix::io::write(&group, b"0").at(Step::Cgroup, || "cgroup.procs".into())?;
     }
-    for group in &fds {
-        rustix::io::write(group, b"0").at(Step::Cgroup, || "cgroup.procs".into())?;
-    }
-    drop(fds);
-    if config.identity.privileged {
-        handed.trees = root::prepare(&config)?;
-    }
+    let trees = if config.identity.privileged { root::prepare(&config)? } else { Vec::new() };
     // The child waits on this socket until its ids are mapped; end of file instead of a byte means we failed.
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .at(Step::Config, || "socketpair".into())?;
     match sys::clone_session().at(Step::Clone, || "clone with all namespaces".into())? {
         Some(child) => {
-            drop(theirs);
-            drop(handed);
             map_ids(child, &config.identity)?;
             let pid = child.as_raw_nonzero().get().unsigned_abs();
             send(control(), &FromInit::Launched { pid }, &[]).at(Step::Clone, || "report".into())?;
             rustix::io::write(&ours, b"g").at(Step::Clone, || "release".into())?;
             // The session now belongs to the host process; we are done.
-            Ok(())
+            sys::exit(0)
         }
         None => {
             drop(ours);
@@ -84,7 +67,7 @@ fn launch() -> Result<()> {
             if go != Ok(1) {
                 sys::exit(1);
             }
-            serve::session(config, handed)
+            serve::session(config, Handed { contents, trees })
         }
     }
 }

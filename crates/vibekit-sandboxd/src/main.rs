@@ -5,6 +5,11 @@
 //! starts commands. Commands are its children and inherit the lock-down, so it holds no right they do not have.
 //!
 //! Single-threaded throughout: that is what makes `fork` sound here and unsound in the host.
+//!
+//! On Linux it starts without the standard library's runtime, which would ask the kernel twenty questions (guard pages,
+//! signal stacks, whether the standard descriptors are open) that matter to no program of this kind.
+
+#![cfg_attr(all(target_os = "linux", not(test)), no_main)]
 
 #[cfg(target_os = "linux")]
 mod attest;
@@ -35,7 +40,16 @@ mod serve;
 #[cfg(target_os = "linux")]
 mod sys;
 
-#[cfg(target_os = "linux")]
+/// Called by the C library's start code.
+#[cfg(all(target_os = "linux", not(test)))]
+// SAFETY: no other symbol of this program has the name.
+#[unsafe(no_mangle)]
+extern "C" fn main() -> std::ffi::c_int {
+    launch::main()
+}
+
+/// Of the test program, which has a main function of its own.
+#[cfg(all(target_os = "linux", test))]
 fn main() {
     launch::main();
 }

@@ -1,6 +1,7 @@
 //! PID 1 of a session: builds it, then starts, watches and ends commands until it is told to go.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -37,13 +38,13 @@ const ORPHAN_GRACE_MS: u64 = 2000;
 const REMEMBERED: usize = 256;
 
 /// Builds the session and serves it. Returns only failures of building.
-pub(crate) fn session(mut config: Box<Config>, mut handed: Handed) -> Result<()> {
+pub(crate) fn session(mut config: Box<Config>, handed: Handed) -> Result<Infallible> {
     rustix::process::setsid().at(Step::Identity, || "setsid".into())?;
     become_user(&config.identity)?;
     rustix::system::sethostname(config.hostname.as_bytes()).at(Step::Identity, || "sethostname".into())?;
     // Files a command makes are its own business; those we make for it are readable.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let old_root = root::build(&config, &mut handed)?;
+    let old_root = root::build(&config, handed)?;
     // Only the building needed them, and every session keeps its memory for as long as it lives.
     (config.files, config.binds, config.links) = Default::default();
     let listeners = network::set_up(&config)?;
@@ -56,10 +57,6 @@ pub(crate) fn session(mut config: Box<Config>, mut handed: Handed) -> Result<()>
     let children = sys::child_signals().at(Step::Serve, || "signalfd".into())?;
     let landlock = lockdown::lock(&config)?;
     let attestation = attest::measure(&config, landlock, old_root)?;
-    if let Some(listener) = &handed.listener {
-        // So that the credentials a host sees on this socket are ours.
-        rustix::net::listen(listener, 16).at(Step::Serve, || "listen".into())?;
-    }
     rustix::io::ioctl_fionbio(control(), true).at(Step::Serve, || "non-blocking control".into())?;
     let first = rustix::io::fcntl_dupfd_cloexec(control(), 3).at(Step::Serve, || "control".into())?;
     let mut init = Init {
@@ -68,8 +65,9 @@ pub(crate) fn session(mut config: Box<Config>, mut handed: Handed) -> Result<()>
         places,
         listeners,
         children,
-        listener: handed.listener.take(),
-        _lock: handed._lock.take(),
+        listener: None,
+        lock: None,
+        left: None,
         host: Some(Host::new(first)),
         applicants: Vec::new(),
         committed: false,
@@ -78,6 +76,7 @@ pub(crate) fn session(mut config: Box<Config>, mut handed: Handed) -> Result<()>
         paused: false,
         idle_since: Some(Instant::now()),
         idle_told: false,
+        unwanted_since: None,
         buffer: vec![0; 64 << 10],
     };
     // Standard input was the control socket; whatever is started from here on must not inherit it.
@@ -126,7 +125,10 @@ struct Init {
     listeners: Vec<Listening>,
     children: OwnedFd,
     listener: Option<OwnedFd>,
-    _lock: Option<OwnedFd>,
+    /// Held while we live.
+    lock: Option<OwnedFd>,
+    /// Where we write when we go and nothing is lost.
+    left: Option<OwnedFd>,
     host: Option<Host>,
     /// Connections that have not shown the token yet.
     applicants: Vec<(OwnedFd, Instant)>,
@@ -134,8 +136,11 @@ struct Init {
     jobs: Vec<Job>,
     clock: Clock,
     paused: bool,
+    /// Since when there is no process at all.
     idle_since: Option<Instant>,
     idle_told: bool,
+    /// Since when nobody wants the processes there are.
+    unwanted_since: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -229,11 +234,10 @@ impl Init {
             .iter()
             .filter(|job| !self.paused && job.stop.is_none() && job.ended.is_none())
             .filter_map(|job| Some(job.deadline?.0.saturating_sub(running)));
-        let idle = self
-            .config
-            .idle_ms
-            .filter(|_| !self.idle_told)
-            .and_then(|ms| Some(until(self.idle_since? + Duration::from_millis(ms))));
+        let idle = self.config.idle_ms.and_then(|ms| {
+            let since = [self.idle_since.filter(|_| !self.idle_told), self.unwanted_since];
+            Some(until(since.into_iter().flatten().min()? + Duration::from_millis(ms)))
+        });
         let applicants = self.applicants.iter().map(|(_, since)| until(*since + GIVE_UP));
         stops.chain(deadlines).chain(idle).chain(applicants).chain(self.paused.then_some(HOLD)).min()
     }
@@ -327,7 +331,7 @@ impl Init {
     fn obey(&mut self, message: ToInit, fds: Vec<OwnedFd>) {
         match message {
             ToInit::Config(_) | ToInit::Attach { .. } => {}
-            ToInit::Commit => self.committed = true,
+            ToInit::Commit => self.commit(fds),
             ToInit::Exec(exec) => self.exec(&exec, fds),
             ToInit::Signal { id, signal } => {
                 if let Some(job) = self.jobs.iter().find(|job| job.id == id && job.ended.is_none()) {
@@ -371,10 +375,22 @@ impl Init {
             }
             ToInit::Park => {
                 if self.idle_since.is_some() {
-                    end();
+                    self.leave();
                 }
             }
             ToInit::Shutdown => end(),
+        }
+    }
+
+    fn commit(&mut self, fds: Vec<OwnedFd>) {
+        self.committed = true;
+        let mut fds = fds.into_iter();
+        self.listener = fds.next();
+        self.lock = fds.next();
+        self.left = fds.next();
+        if let Some(listener) = &self.listener {
+            // Here and not by the host, so that the credentials a host sees on this socket are ours.
+            let _ = rustix::net::listen(listener, 16);
         }
     }
 
@@ -654,16 +670,40 @@ impl Init {
         }
     }
 
+    /// Whether anybody wants what runs inside: a host, or whoever started a background command to outlive it. (Other
+    /// commands are on their way out once the host is gone.)
+    fn wanted(&self) -> bool {
+        self.host.is_some() || self.jobs.iter().any(|job| job.ended.is_none())
+    }
+
     fn idle(&mut self) {
-        let (Some(ms), Some(since)) = (self.config.idle_ms, self.idle_since) else { return };
-        if self.idle_told || since.elapsed() < Duration::from_millis(ms) {
-            return;
+        if self.wanted() {
+            self.unwanted_since = None;
+        } else {
+            self.unwanted_since.get_or_insert_with(Instant::now);
         }
-        if self.host.is_none() {
+        let Some(ms) = self.config.idle_ms else { return };
+        let long = |since: Instant| since.elapsed() >= Duration::from_millis(ms);
+        if self.host.is_none() && self.idle_since.is_some_and(long) {
+            self.leave();
+        }
+        // What finished commands left running has had its time: nobody can have a use for it.
+        if self.unwanted_since.is_some_and(long) {
             end();
         }
-        self.idle_told = true;
-        self.tell(FromInit::Idle, Vec::new());
+        if !self.idle_told && self.host.is_some() && self.idle_since.is_some_and(long) {
+            self.idle_told = true;
+            self.tell(FromInit::Idle, Vec::new());
+        }
+    }
+
+    /// Goes while nothing runs, and says so to whoever comes next.
+    fn leave(&self) -> ! {
+        if let Some(left) = &self.left {
+            // Without it the next host is told that processes may have been lost.
+            let _ = rustix::io::write(left, b"idle\n");
+        }
+        end()
     }
 }
 
