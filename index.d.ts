@@ -1067,7 +1067,11 @@ export interface LocalFiles {
 
 export interface LocalSandbox extends SandboxInstance {
   readonly sandboxId: string
-  /** True after a restore that found the files but no processes (the machine was restarted, say). */
+  /**
+   * True after a restore that found the files but no processes (the machine was restarted, say). False when nothing ran that could have been
+   * lost. What a finished command left running ends `idleTimeoutMs` after its last owner is gone, and counts as lost; a command in the background
+   * stays.
+   */
   readonly processesLost: boolean
   readonly commands: LocalCommands
   readonly files: LocalFiles
