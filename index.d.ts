@@ -335,6 +335,11 @@ export interface ExecuteCommandOptions extends CallOptions {
   timeoutMs?: number
   /** Return at once and let it run on. Default: false. */
   background?: boolean
+  /**
+   * Neither the command nor anything it starts can change a file in the working directory; home and `/tmp` stay
+   * writable. `local` environment only; others refuse with `UNSUPPORTED`. Default: false.
+   */
+  readOnly?: boolean
   /** Branch to work on. */
   branch?: string
   callbacks?: StreamCallbacks
@@ -981,6 +986,8 @@ export interface LocalCommandOptions extends SandboxCommandOptions, CallOptions 
   env?: Record<string, string>
   /** Path inside the sandbox. Default: the working directory. */
   cwd?: string
+  /** It and what it starts can change no file in the working directory; `UNSUPPORTED` where that cannot be had. Default: false. */
+  readOnly?: boolean
   /** Text or bytes for standard input. Default: end of file at once. */
   stdin?: string | Uint8Array
   /** Bytes kept per stream for the result. Default: 64 MiB; callbacks are not affected. */
@@ -1045,6 +1052,8 @@ export interface LocalSupport {
   tier: 'namespaces'
   /** Landlock version, 0 where the kernel has none. */
   landlock: number
+  /** True when commands can be held to reading (`readOnly`, and turns in `ask` mode). */
+  readOnly: boolean
   /** True when sessions run under a host user of their own (the process is root's). */
   ownUser: boolean
   /** True when memory and CPU limits hold for a session as a whole. */

@@ -155,6 +155,7 @@ function executeCommand(command, given) {
       command: text('command', command, 'Pass one line for the shell, like "npm test".'),
       timeoutMs: count('timeoutMs', options.timeoutMs, TIMEOUT_HINT),
       background: flag('background', options.background),
+      readOnly: flag('readOnly', options.readOnly),
       branch: optionalText('branch', options.branch, 'Pass the name of a branch.'),
       env: environment('env', options.env),
       stdin: optionalText('stdin', options.stdin, 'Pass the text for standard input.'),

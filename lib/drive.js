@@ -494,8 +494,8 @@ function optionsOf(timeoutMs, background, output) {
 }
 
 /** Whether a request is a command with nothing but what `native.execute` takes. @param {Record<string, any>} request */
-function isPlain({ call, branch, env, stdin, maxOutputBytes }) {
-  return call === 'executeCommand' && branch === undefined && env === undefined && stdin === undefined && maxOutputBytes === undefined
+function isPlain({ call, readOnly, branch, env, stdin, maxOutputBytes }) {
+  return call === 'executeCommand' && !readOnly && branch === undefined && env === undefined && stdin === undefined && maxOutputBytes === undefined
 }
 
 /** Reads the id; throws the TypeError of a sandbox that is none. @param {any} instance @returns {string | null} */

@@ -138,6 +138,7 @@ class Commands {
       pipeStdin: bytes !== undefined,
       timeoutMs: count('timeoutMs', options.timeoutMs, TIMEOUT_HINT),
       background: flag('background', options.background),
+      readOnly: flag('readOnly', options.readOnly),
       maxOutputBytes: count('maxOutputBytes', options.maxOutputBytes, BYTES_HINT),
       stream: onStdout !== undefined || onStderr !== undefined,
     }

@@ -128,7 +128,7 @@ export function providerOpen(provider: NativeProvider, request: string, onFrames
 export function takeSandbox(op: number): NativeSandbox | null
 /**
  * Starts an operation on a sandbox. `request`: JSON, one of
- * `{ call: "run", command?: string, program?: string, args?: string[], env?: [[k,v]…], cwd?, stdin?: string|"pipe"-flag pipeStdin?: boolean, timeoutMs?, background?, maxOutputBytes?, stream: boolean }` → DONE `{ exitCode, stdout, stderr, signal?, timedOut?, stopped?, stdoutDropped?, stderrDropped?, outOfMemory?, outputGap? }`
+ * `{ call: "run", command?: string, program?: string, args?: string[], env?: [[k,v]…], cwd?, stdin?: string|"pipe"-flag pipeStdin?: boolean, timeoutMs?, background?, readOnly?, maxOutputBytes?, stream: boolean }` → DONE `{ exitCode, stdout, stderr, signal?, timedOut?, stopped?, stdoutDropped?, stderrDropped?, outOfMemory?, outputGap? }`
  * `{ call: "kill" | "pause" | "thaw" | "release" }` → DONE null
  * `{ call: "host", port }` → DONE string
  * `{ call: "list" | "remove", path }` → DONE `[{ name, kind, size }]` / null

@@ -37,6 +37,7 @@ pub fn execute(
         command: command.0,
         timeout_ms: timeout_ms.map(|limit| limit as u64),
         background,
+        read_only: false,
         branch: None,
         env: Vec::new(),
         stdin: None,

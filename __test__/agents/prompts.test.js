@@ -3,33 +3,14 @@
 /** A prompt is data: whatever is in it, and whatever its size, it reaches the agent byte for byte. */
 
 const crypto = require('node:crypto')
-const fs = require('node:fs')
-const path = require('node:path')
 const { VibeKit } = require('vibekit-native')
-const { agentsDirectory } = require('../../testing/agents')
-const { installStub } = require('../../testing/stub-agent')
+const { AGENTS, useStubs } = require('./stubs')
 
 jest.setTimeout(120_000)
 
-const AGENTS = ['claude', 'codex', 'gemini', 'grok', 'opencode']
 const RECORD = '/vibe0/record.json'
 
-let folder
-let outer
-
-beforeAll(() => {
-  // Not below /tmp, of which every sandbox has its own.
-  fs.mkdirSync(agentsDirectory(), { recursive: true })
-  folder = fs.mkdtempSync(path.join(agentsDirectory(), 'stubs-'))
-  installStub(path.join(folder, 'bin'), AGENTS)
-  outer = process.env.PATH
-  process.env.PATH = `${path.join(folder, 'bin')}:${outer}`
-})
-
-afterAll(() => {
-  process.env.PATH = outer
-  fs.rmSync(folder, { recursive: true, force: true })
-})
+useStubs()
 
 /** Objects to end when the test is over, however it ends. */
 const open = []

@@ -266,3 +266,9 @@ describe('a repository', () => {
     warn.mockRestore()
   })
 })
+
+test.each([[{ env: { A: 'b' } }, 'env'], [{ stdin: 'x' }, 'stdin'], [{ readOnly: true }, 'readOnly']])('refuses what such a provider cannot do: %p', async (options, field) => {
+  const provider = recordingProvider()
+  expect(await reasonOf(over(provider).executeCommand('x', options))).toMatchObject({ code: 'UNSUPPORTED', field })
+  expect(provider.calls.filter(([name]) => name === 'run')).toEqual([])
+})

@@ -49,6 +49,21 @@ describe('executeCommand()', () => {
     await until(async () => (await kit.executeCommand('cat flag 2>/dev/null')).stdout === 'done\n')
   })
 
+  test('lets a command only read, if it is told to', async () => {
+    const kit = localKit()
+    await kit.executeCommand('echo kept > file')
+    const { stdout, stderr } = await kit.executeCommand('cat file; echo x > file; rm file; touch other; echo y > ~/own && cat ~/own', { readOnly: true })
+    expect(stdout).toBe('kept\ny\n')
+    expect(stderr).toMatch(/Permission denied/)
+    expect((await kit.executeCommand('ls; cat file')).stdout).toBe('file\nkept\n')
+  })
+
+  test('refuses to where it cannot see to that', async () => {
+    const kit = localKit({}, { workingDirectory: '/tmp/work' })
+    expect(await reasonOf(kit.executeCommand('true', { readOnly: true }))).toMatchObject({ code: 'UNSUPPORTED', field: 'readOnly' })
+    expect(await kit.executeCommand('true')).toMatchObject({ exitCode: 0 })
+  })
+
   test('says what cannot be started', async () => {
     expect((await localKit().executeCommand('no-such-program-anywhere')).exitCode).toBe(127)
   })

@@ -35,6 +35,13 @@ describe('commands.run()', () => {
     expect((await commands.run('wc -c')).stdout.trim()).toBe('0')
   })
 
+  test('runs a command that may only read', async () => {
+    const { commands } = await localSandbox()
+    const { exitCode } = await commands.run(['touch', 'file'], { readOnly: true })
+    expect(exitCode).not.toBe(0)
+    expect((await commands.run('touch file; ls')).stdout).toBe('file\n')
+  })
+
   test('keeps as many bytes as it is told, and counts the others', async () => {
     const { commands } = await localSandbox()
     const seen = []

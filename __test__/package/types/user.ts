@@ -79,7 +79,7 @@ export async function fluent(provider: SandboxProvider, secrets: SecretsConfig):
     })
     .on('own', (...args: unknown[]) => args.length)
   const controller = new AbortController()
-  const { exitCode } = await vibeKit.executeCommand('npm test', { timeoutMs: 1000, background: false, signal: controller.signal, env: { A: 'b' } })
+  const { exitCode } = await vibeKit.executeCommand('npm test', { timeoutMs: 1000, background: false, readOnly: true, signal: controller.signal, env: { A: 'b' } })
   const host: string = await vibeKit.getHost(3000)
   const agent: string | null | undefined = await vibeKit.agent?.getSession()
   await vibeKit.pause()

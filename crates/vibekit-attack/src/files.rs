@@ -186,7 +186,7 @@ fn touch(at: &std::ffi::CStr) -> Attempt {
 }
 
 /// The same file, spelt in every way that has fooled a sandbox before.
-fn routes(path: &OsStr) -> Vec<(String, OsString)> {
+pub(crate) fn routes(path: &OsStr) -> Vec<(String, OsString)> {
     let mut routes = vec![("name".to_owned(), path.to_owned())];
     if path.as_bytes().first() != Some(&b'/') {
         return routes;

@@ -15,6 +15,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod change;
 mod devices;
 mod files;
 mod hosts;
@@ -47,6 +48,9 @@ fn main() -> ExitCode {
         "write" => files::write(rest),
         "hardlink" => files::hardlink(rest),
         "modes" => files::modes(rest),
+        "change-prepare" => change::prepare(rest),
+        "change" => change::change(rest),
+        "poke" => return change::poke(rest),
         "swap" => swap::swap(rest),
         "overlay" => overlay::overlay(rest),
         "mounts" => namespaces::mounts(),

@@ -126,6 +126,21 @@ fn files_are_reached() {
 }
 
 #[test]
+fn directories_are_changed() {
+    let scratch = Scratch::new();
+    all_work(&scratch.run(&["change-prepare", "target"]), &["prepare"]);
+    let target = scratch.path().join("target");
+    let outcomes = scratch.run(&["change", "61", target.to_str().unwrap(), scratch.path().to_str().unwrap()]);
+    // By the other routes, what a way made is there already, and other users' processes are closed.
+    let ways: Vec<_> = outcomes.iter().filter(|(probe, _)| !probe.contains(" by /proc")).collect();
+    assert!(ways.len() > 25, "{ways:#?}");
+    for (probe, (outcome, detail)) in ways {
+        assert_eq!(outcome, "ok", "{probe} does not bite ({detail})");
+    }
+    all_work(&outcomes, &["open by /proc/self/root", "open by /proc/thread-self/root"]);
+}
+
+#[test]
 fn mode_bits_are_set() {
     let scratch = Scratch::new();
     let modes = scratch.run(&["modes", "."]);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Code, Error};
+
 /// What to execute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,6 +47,24 @@ pub struct Command {
     pub timeout_ms: Option<u64>,
     /// Keep running after the call returned; output goes to a log in the sandbox.
     pub background: bool,
+    /// Neither the command nor anything it starts can change a file of the working directory: not make, write, empty,
+    /// rename, link or remove one. Home and temporary directories stay writable. Providers that cannot see to that
+    /// refuse such a command, they never run it without.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+impl Command {
+    /// What a sandbox says that cannot hold a command to reading.
+    #[must_use]
+    pub fn read_only_refusal() -> Error {
+        Error::new(Code::Unsupported, "This sandbox cannot hold a command to reading")
+            .with_field("readOnly")
+            .with_hint(
+                "It takes the local environment, Linux 6.2 or later with Landlock, and a working directory outside \
+                 of /tmp and /home/user.",
+            )
+    }
 }
 
 /// How an agent is run: a command plus what the machine needs to read its output.

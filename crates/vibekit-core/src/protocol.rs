@@ -75,6 +75,9 @@ pub enum Call {
         /// Return at once and let it run on.
         #[serde(default)]
         background: bool,
+        /// Let it change no file of the working directory.
+        #[serde(default)]
+        read_only: bool,
         /// Branch to work on (JavaScript providers; contract 3.1.1).
         #[serde(default)]
         branch: Option<String>,
@@ -126,6 +129,9 @@ pub struct Opened {
     /// True when the sandbox was paused by someone before.
     #[serde(default)]
     pub paused: bool,
+    /// True when the sandbox can hold a command to reading ([`Command::read_only`]).
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// What a finished run tells.

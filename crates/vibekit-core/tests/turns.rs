@@ -17,6 +17,8 @@ struct World {
     run: Ticket,
     command: Option<Box<Command>>,
     record: Option<String>,
+    /// The sandbox can hold commands to reading.
+    reads: bool,
     events: Vec<Value>,
     emitted: Vec<(Channel, String)>,
     stopped: bool,
@@ -43,6 +45,7 @@ impl World {
             run: 0,
             command: None,
             record,
+            reads: true,
             events: Vec::new(),
             emitted: Vec::new(),
             stopped: false,
@@ -61,6 +64,7 @@ impl World {
                     let opened = Opened {
                         sandbox_id: Some("lcl_1".to_owned()),
                         record: self.record.clone(),
+                        read_only: self.reads,
                         ..Opened::default()
                     };
                     self.machine.handle(self.now, Input::Opened { ticket, result: Ok(opened) });
@@ -288,4 +292,36 @@ fn two_turns_at_once_do_not_share_a_conversation() {
     assert!(world.args().iter().any(|arg| arg == "--resume"));
     world.begin(json!({}));
     assert!(!world.args().iter().any(|arg| arg == "--resume"));
+}
+
+#[test]
+fn an_ask_turn_is_held_to_reading_where_that_can_be() {
+    for (reads, mode) in [(true, "ask"), (false, "ask"), (true, "code"), (false, "code")] {
+        let mut world = World::new(None);
+        world.reads = reads;
+        world.begin(json!({ "mode": mode }));
+        assert_eq!(world.command.as_ref().unwrap().read_only, reads && mode == "ask");
+        let notices: Vec<_> = world.events.iter().map(|event| event["code"].as_str().unwrap()).collect();
+        let unenforced = !reads && mode == "ask";
+        assert_eq!(notices, if unenforced { vec!["read_only_unenforced"] } else { vec![] });
+    }
+}
+
+#[test]
+fn a_command_is_held_to_reading_or_refused() {
+    for reads in [true, false] {
+        let mut world = World::new(None);
+        world.reads = reads;
+        let call = json!({ "call": "executeCommand", "command": "x", "readOnly": true });
+        world.input(Input::Call { op: 1, call: serde_json::from_value(call).unwrap() });
+        if reads {
+            assert!(world.command.as_ref().unwrap().read_only);
+        } else {
+            assert!(world.command.is_none());
+            assert_eq!(
+                (world.error().code, world.error().field.as_deref()),
+                (Code::Unsupported, Some("readOnly"))
+            );
+        }
+    }
 }

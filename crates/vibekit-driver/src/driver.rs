@@ -328,6 +328,7 @@ impl Inner {
                     record,
                     processes_lost: sandbox.processes_lost(),
                     paused: sandbox.paused(),
+                    read_only: sandbox.read_only(),
                 };
                 let watch = inner.watch(ticket, sandbox.clone());
                 state.sandboxes.insert(ticket, Open { sandbox, watch });

@@ -76,6 +76,8 @@ pub struct RunRequest {
     #[serde(default)]
     background: bool,
     #[serde(default)]
+    read_only: bool,
+    #[serde(default)]
     max_output_bytes: Option<u64>,
     /// Whether chunks are delivered as they come.
     #[serde(default)]
@@ -160,7 +162,11 @@ async fn run_command(
     let stream = request.stream;
     let keep = request.max_output_bytes.unwrap_or(DEFAULT_KEEP);
     let feed = request.pipe_stdin.then_some(inputs);
-    let job = Job { sandbox, command: command(request)?, files: Vec::new(), keep, feed };
+    let command = command(request)?;
+    if command.read_only && !sandbox.read_only() {
+        return Err(Command::read_only_refusal());
+    }
+    let job = Job { sandbox, command, files: Vec::new(), keep, feed };
     let (mut stdout, mut stderr) = (Utf8::new(), Utf8::new());
     let report = run(job, stop, |from, chunk: Bytes| {
         if stream {
@@ -212,6 +218,7 @@ fn command(request: RunRequest) -> Result<Command> {
         cwd: request.cwd,
         timeout_ms: request.timeout_ms.filter(|limit| *limit > 0),
         background: request.background,
+        read_only: request.read_only,
     })
 }
 

@@ -25,6 +25,7 @@ fn command(program: &str, args: &[&str]) -> Command {
         cwd: None,
         timeout_ms: None,
         background: false,
+        read_only: false,
     }
 }
 

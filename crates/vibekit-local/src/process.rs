@@ -63,6 +63,7 @@ pub(crate) struct Start {
     pub(crate) stdin: Stdin,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) background: bool,
+    pub(crate) read_only: bool,
     pub(crate) log_limit: u64,
 }
 
@@ -112,6 +113,7 @@ pub(crate) async fn start(session: &Arc<Session>, start: Start) -> Result<LocalP
         argv: start.argv.into_iter().map(String::into_bytes).collect(),
         env: start.env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect(),
         cwd: start.cwd.clone(),
+        read_only: start.read_only,
         background: start.background.then_some(Background {
             log_limit: start.log_limit,
             timeout_ms: start.timeout_ms,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 use vibekit_core::Code;
 use vibekit_sandbox::{Capabilities, Error, OpenRequest, Provider, Result, Sandbox};
+use vibekit_sandboxd_wire::READ_ONLY_SINCE;
 
 use crate::identity::Caller;
 use crate::plan::Plan;
@@ -73,10 +74,12 @@ impl LocalProvider {
         let probed = unattended(Arc::clone(&provider.0).made(WORKING_DIRECTORY.to_owned()), true).await?;
         let landlock = probed.live().await.map(|live| live.landlock);
         probed.kill().await?;
+        let landlock = landlock?;
         let unenforced = limits::unenforced(&caller);
         Ok(Support {
             tier: "namespaces",
-            landlock: landlock?,
+            landlock,
+            read_only: landlock >= READ_ONLY_SINCE,
             own_user: caller.privileged,
             cgroups: !unenforced.contains(&"memory"),
             unenforced,

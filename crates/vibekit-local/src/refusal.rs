@@ -29,6 +29,8 @@ pub struct Support {
     pub tier: &'static str,
     /// Landlock version, 0 when the kernel has none.
     pub landlock: u32,
+    /// True when commands can be held to reading.
+    pub read_only: bool,
     /// True when sessions run under a host user of their own (the caller is root).
     pub own_user: bool,
     /// True when control groups can be made: memory and CPU limits hold for the session as a whole.

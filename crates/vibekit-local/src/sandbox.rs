@@ -156,6 +156,10 @@ impl Sandbox for LocalSandbox {
         self.session().is_ok_and(|session| session.clock.paused())
     }
 
+    fn read_only(&self) -> bool {
+        self.session().is_ok_and(|session| session.read_only())
+    }
+
     async fn spawn(&self, command: Command) -> Result<Box<dyn Process>> {
         check(&command)?;
         let session = self.session()?;
@@ -163,6 +167,9 @@ impl Sandbox for LocalSandbox {
             return Err(
                 Error::new(Code::SandboxPaused, "The sandbox is paused").with_hint("Resume it first.")
             );
+        }
+        if command.read_only && !session.read_only() {
+            return Err(Command::read_only_refusal());
         }
         let usual = &session.meta.working_directory;
         let cwd = match &command.cwd {
@@ -186,6 +193,7 @@ impl Sandbox for LocalSandbox {
             stdin: command.stdin,
             timeout_ms: command.timeout_ms,
             background: command.background,
+            read_only: command.read_only,
             log_limit: session.meta.options.log_limit.unwrap_or(LOG_LIMIT),
         };
         Ok(Box::new(process::start(&session, start).await?))

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use vibekit_core::{Code, Error, Result};
-use vibekit_sandboxd_wire::{Job, ToInit};
+use vibekit_sandboxd_wire::{Job, READ_ONLY_SINCE, ToInit};
 
 use crate::clock::Clock;
 use crate::launch::{self, Built, Helper, Live};
@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::ports::Ports;
 use crate::sandbox::blocking;
 use crate::state::{Held, Meta, State};
+use crate::view;
 
 /// Sessions of this process by directory, so that two objects in one process never compete for the owner's lock.
 static SESSIONS: LazyLock<StdMutex<HashMap<PathBuf, Weak<Session>>>> = LazyLock::new(StdMutex::default);
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     /// Why the session is over, once it is.
     over: watch::Sender<Option<Error>>,
     processes_lost: AtomicBool,
+    /// Version of Landlock the init measured.
+    landlock: AtomicU32,
     /// Objects that have not released it yet.
     users: AtomicUsize,
 }
@@ -65,6 +68,7 @@ impl Session {
             live: Mutex::new(None),
             over: watch::Sender::new(None),
             processes_lost: AtomicBool::new(false),
+            landlock: AtomicU32::new(0),
             users: AtomicUsize::new(1),
         });
         sessions().insert(session.key(), Arc::downgrade(&session));
@@ -168,6 +172,16 @@ impl Session {
         self.processes_lost.load(Ordering::Acquire)
     }
 
+    /// True when commands can be held to reading: the kernel can, and the working directory lies in none of the
+    /// directories that stay writable.
+    pub(crate) fn read_only(&self) -> bool {
+        let scratch = [view::HOME, "/tmp", "/dev/shm"].iter().any(|top| {
+            let rest = self.meta.working_directory.strip_prefix(top);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        !scratch && self.landlock.load(Ordering::Acquire) >= READ_ONLY_SINCE
+    }
+
     pub(crate) async fn held(&self) -> Result<Arc<Held>> {
         self.held.lock().await.clone().ok_or_else(|| self.why_over())
     }
@@ -223,6 +237,7 @@ impl Session {
 
     fn adopt(self: &Arc<Self>, slot: &mut Option<Arc<Live>>, live: Live) -> Result<Arc<Live>> {
         live.open_network(&self.plan.policy)?;
+        self.landlock.store(live.landlock, Ordering::Release);
         let live = Arc::new(live);
         *slot = Some(Arc::clone(&live));
         tokio::spawn(keep(Arc::downgrade(self), Arc::downgrade(&live)));

@@ -45,6 +45,22 @@ async fn who_and_where() {
 }
 
 #[tokio::test]
+async fn files_move_and_are_linked_between_directories() {
+    let world = closed();
+    let sandbox = world.create().await;
+    // As programs do it, without `mv`'s way out of copying.
+    let moves = "import os; os.makedirs('a/b'); open('f', 'w').write('x'); os.rename('f', 'a/b/f'); os.link('a/b/f', 'g'); \
+                 os.rename('a/b', 'c'); print(open('g').read(), os.listdir('c'))";
+    for place in ["/vibe0", "/home/user", "/tmp"] {
+        let output =
+            run(&sandbox, Command { cwd: Some(place.into()), ..exec("/usr/bin/python3", &["-c", moves]) })
+                .await;
+        assert_eq!((output.out(), output.err()), ("x ['f']\n", ""), "{place}");
+    }
+    sandbox.kill().await.unwrap();
+}
+
+#[tokio::test]
 async fn standard_input_of_any_size_arrives_intact() {
     let world = closed();
     let sandbox = world.create().await;

@@ -49,6 +49,9 @@ pub struct Capabilities {
     pub files: bool,
     /// A port can be reached from outside.
     pub host: bool,
+    /// Commands can be held to reading ([`Command::read_only`]); a single sandbox may still be unable to, see
+    /// [`Sandbox::read_only`].
+    pub read_only: bool,
 }
 
 impl Capabilities {
@@ -64,6 +67,7 @@ impl Capabilities {
         resume: true,
         files: true,
         host: true,
+        read_only: true,
     };
 }
 
@@ -99,7 +103,12 @@ pub trait Sandbox: Send + Sync + 'static {
     fn paused(&self) -> bool {
         false
     }
-    /// Starts a command. Fails with `SPAWN_FAILED` when there is no such program.
+    /// True when commands in it can be held to reading ([`Command::read_only`]).
+    fn read_only(&self) -> bool {
+        false
+    }
+    /// Starts a command. Fails with `SPAWN_FAILED` when there is no such program, and with `UNSUPPORTED` when it is to
+    /// be held to reading and cannot be.
     async fn spawn(&self, command: Command) -> Result<Box<dyn Process>>;
     /// Ends everything and forgets the session. Idempotent.
     async fn kill(&self) -> Result<()>;

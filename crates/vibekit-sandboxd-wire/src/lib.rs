@@ -23,6 +23,9 @@ pub const VERSION: u32 = 2;
 /// (a quarter of the stack limit, at most 6 MiB), so "too long" is told by the kernel and not by this crate.
 pub const MAX_MESSAGE: usize = 16 << 20;
 
+/// The first version of Landlock that can hold a command to reading: before it, files could be emptied all the same.
+pub const READ_ONLY_SINCE: u32 = 3;
+
 /// Where the logs of background commands are seen inside.
 pub const LOGS: &str = "/var/log/vibekit";
 

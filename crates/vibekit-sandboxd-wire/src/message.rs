@@ -81,6 +81,9 @@ pub struct Exec {
     pub env: Vec<Vec<u8>>,
     /// Working directory inside.
     pub cwd: String,
+    /// The working directory cannot be written to by the command and all it starts. Fails with `EOPNOTSUPP` where the
+    /// kernel cannot see to that.
+    pub read_only: bool,
     /// Present for background commands.
     pub background: Option<Background>,
 }

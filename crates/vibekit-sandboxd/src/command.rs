@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
-use vibekit_sandboxd_wire::{Exec, Reason};
+use vibekit_sandboxd_wire::{Config, Exec, Reason};
 
 use crate::{landlock, sys};
 
@@ -26,19 +26,19 @@ pub(crate) enum Report {
 }
 
 /// Starts the parent of a command. Returns its process id and the pipe it reports through.
-pub(crate) fn start(exec: &Exec, standard: [&OwnedFd; 3]) -> Result<(u32, OwnedFd), Errno> {
+pub(crate) fn start(exec: &Exec, config: &Config, standard: [&OwnedFd; 3]) -> Result<(u32, OwnedFd), Errno> {
     let (reports, reporter) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     match sys::fork()? {
         Some(pid) => Ok((pid.as_raw_nonzero().get().unsigned_abs(), reports)),
         None => {
-            run(exec, standard, &reporter);
+            run(exec, config, standard, &reporter);
             sys::exit(0)
         }
     }
 }
 
-fn run(exec: &Exec, standard: [&OwnedFd; 3], reporter: &OwnedFd) {
-    let reporter = match prepare(standard, reporter) {
+fn run(exec: &Exec, config: &Config, standard: [&OwnedFd; 3], reporter: &OwnedFd) {
+    let reporter = match confine(exec, config).and_then(|()| prepare(standard, reporter)) {
         Ok(reporter) => reporter,
         Err(errno) => {
             return tell(reporter, Report::Failed { reason: Reason::Other, errno: errno.raw_os_error() });
@@ -64,10 +64,13 @@ fn run(exec: &Exec, standard: [&OwnedFd; 3], reporter: &OwnedFd) {
     }
 }
 
+fn confine(exec: &Exec, config: &Config) -> Result<(), Errno> {
+    if exec.read_only { landlock::read_only(config) } else { landlock::separate() }
+}
+
 /// Leaves nothing open but the three standard descriptors and the reporter.
 fn prepare(standard: [&OwnedFd; 3], reporter: &OwnedFd) -> Result<OwnedFd, Errno> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    landlock::separate()?;
     // High enough that none of the sources is overwritten before it is copied.
     let high = standard.map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 16));
     let [input, output, error] = high;

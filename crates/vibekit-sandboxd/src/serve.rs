@@ -440,7 +440,7 @@ impl Init {
                 (write, second, Some(Log::new(read, file, background)))
             }
         };
-        let (parent, reports) = command::start(exec, [&input, &output, &error])?;
+        let (parent, reports) = command::start(exec, &self.config, [&input, &output, &error])?;
         let deadline = exec.background.and_then(|background| {
             let at = self.clock.now() + Duration::from_millis(background.timeout_ms?);
             Some((at, background.grace_ms))

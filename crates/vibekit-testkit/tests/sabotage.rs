@@ -69,6 +69,18 @@ fn tampering<F: FnMut(Action) -> Vec<Action>>(machine: Machine, tamper: F) -> Br
 }
 
 #[test]
+fn a_command_that_is_not_held_to_reading() {
+    noticed(&["which may only read"], |machine| {
+        tampering(machine, |mut action| {
+            if let Action::Run { command, .. } = &mut action {
+                command.read_only = false;
+            }
+            vec![action]
+        })
+    });
+}
+
+#[test]
 fn a_second_sandbox_for_parallel_calls() {
     noticed(&["takes new work"], |machine| {
         let mut last = None;

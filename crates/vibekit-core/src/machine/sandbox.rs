@@ -79,6 +79,7 @@ impl Machine {
         // All at once: when the first of them fails at once, the others still keep the sandbox.
         slot.users.extend(&waiting);
         slot.paused = opened.paused;
+        slot.read_only = opened.read_only;
         self.disarm(alarm);
         if self.current == Some(ticket) && !doomed {
             self.report_session();

@@ -10,7 +10,7 @@ use crate::agents::{self, TurnRequest};
 use crate::command::{Command, Exit, Program, Stdin};
 use crate::config::Generation;
 use crate::event::{AgentError, AgentErrorCode, Body, Finished, Outcome, Severity};
-use crate::protocol::{Emission, OpId, Report, Ticket};
+use crate::protocol::{Emission, Mode, OpId, Report, Ticket};
 use crate::session::Conversation;
 use crate::text::{base64, push_literal, quote};
 use crate::turn::{Envelope, Turn};
@@ -88,7 +88,12 @@ impl Machine {
             return Err(Error::invalid("branch", "begins with '-'", "Use a branch name git allows."));
         }
         if let (Request::Execute(execute), false) = (&work.request, self.native()) {
-            for (given, field) in [(!execute.env.is_empty(), "env"), (execute.stdin.is_some(), "stdin")] {
+            let options = [
+                (!execute.env.is_empty(), "env"),
+                (execute.stdin.is_some(), "stdin"),
+                (execute.read_only, "readOnly"),
+            ];
+            for (given, field) in options {
                 if given {
                     return Err(Error::new(
                         Code::Unsupported,
@@ -98,6 +103,12 @@ impl Machine {
                     .with_hint("Put it into the command, or use environment: { local: {} }."));
                 }
             }
+        }
+        if let (Request::Execute(execute), true) = (&work.request, self.native())
+            && execute.read_only
+            && !self.slots.get(&ticket).is_some_and(|slot| slot.read_only)
+        {
+            return Err(Command::read_only_refusal());
         }
         Ok(())
     }
@@ -309,6 +320,7 @@ impl Machine {
             cwd: self.native().then(|| self.setup.working_directory().to_owned()),
             timeout_ms: Some(self.helper_limit(op, step)),
             background: false,
+            read_only: false,
         }
     }
 
@@ -363,14 +375,15 @@ impl Machine {
         let Some(Kind::Work(work)) = self.ops.get(&op).map(|op| &op.kind) else {
             return Err(aborted());
         };
-        let plain = |program, env, stdin, timeout_ms, background, keep: Option<u64>| Launch {
+        let plain = |program, env, stdin, timeout_ms, keep: Option<u64>| Launch {
             command: Command {
                 program,
                 stdin,
                 env,
                 cwd: native.then(|| cwd.clone()),
                 timeout_ms,
-                background,
+                background: false,
+                read_only: false,
             },
             files: Vec::new(),
             feed: if native { Feed::live() } else { Feed::Driver },
@@ -385,14 +398,11 @@ impl Machine {
                     Some(text) => Stdin::Bytes(text.clone().into_bytes()),
                     None => Stdin::Null,
                 };
-                Ok(plain(
-                    line(&execute.command),
-                    env,
-                    stdin,
-                    limit(execute.timeout_ms),
-                    execute.background,
-                    execute.keep,
-                ))
+                let mut launch =
+                    plain(line(&execute.command), env, stdin, limit(execute.timeout_ms), execute.keep);
+                launch.command.background = execute.background;
+                launch.command.read_only = execute.read_only;
+                Ok(launch)
             }
             Request::Generate(generate) if !native => {
                 let agent = self.setup.agent().ok_or_else(aborted)?;
@@ -404,7 +414,9 @@ impl Machine {
                     route(&self.setup),
                 );
                 let limit = limit(generate.timeout_ms);
-                Ok(plain(line(&command), env, Stdin::Null, limit, generate.background, generate.keep))
+                let mut launch = plain(line(&command), env, Stdin::Null, limit, generate.keep);
+                launch.command.background = generate.background;
+                Ok(launch)
             }
             Request::Generate(_) => self.turn_command(op, env, limit),
         }
@@ -448,12 +460,25 @@ impl Machine {
         let decoder = agents::decoder(agent, &request);
         let again = generate.anew || generate.flags_dropped > 0;
         let (kind, timeout_ms, keep) = (agent.kind, limit(generate.timeout_ms), generate.keep);
+        let asks = generate.mode == Mode::Ask;
         let session_id = slot.id.clone();
+        let now = self.now;
         let Some(slot) = self.slots.get_mut(&ticket) else { return Err(aborted()) };
         if !again {
             slot.record.turn += 1;
         }
         let turn_id = slot.record.turn;
+        let envelope = Envelope { agent: kind, session_id, native_session_id: None, turn_id };
+        let read_only = asks && slot.read_only;
+        if asks && !read_only && !again {
+            let text = envelope.wrap(
+                notice("read_only_unenforced", "Only the agent's own settings keep it from changing files."),
+                true,
+                now,
+                &mut slot.record.seq,
+            );
+            self.emit(op, &[crate::protocol::Channel::Event], text);
+        }
         self.remember(ticket, true);
         env.extend(invocation.env);
         Ok(Launch {
@@ -464,14 +489,13 @@ impl Machine {
                 cwd: Some(working_directory),
                 timeout_ms,
                 background: false,
+                // The agent's own settings are the second line: they tell the model, this holds.
+                read_only,
             },
             files: invocation.files,
             feed: Feed::live(),
             keep: keep.unwrap_or(limits::KEEP),
-            turn: Some(Box::new(Turn::new(
-                Envelope { agent: kind, session_id, native_session_id: None, turn_id },
-                decoder,
-            ))),
+            turn: Some(Box::new(Turn::new(envelope, decoder))),
         })
     }
 
@@ -650,14 +674,7 @@ impl Machine {
         if ending.conversation_lost {
             slot.record.forget_conversation(envelope.agent.as_str());
         }
-        let notice = Body::Notice {
-            severity: Severity::Warning,
-            code: code.to_owned(),
-            message,
-            attempt: None,
-            delay_ms: None,
-        };
-        let text = envelope.wrap(notice, true, now, &mut slot.record.seq);
+        let text = envelope.wrap(notice(code, &message), true, now, &mut slot.record.seq);
         self.emit(op, &[crate::protocol::Channel::Event], text);
         if let Some((work, _)) = self.work_mut(op) {
             work.unfinished = Some((envelope.clone(), ending.finished.clone()));
@@ -996,6 +1013,17 @@ struct Launch {
 /// How messages begin that tell of a sandbox.
 const START: &str = "{\"type\": \"start\", \"sandbox_id\": ";
 const END: &str = "{\"type\": \"end\", \"sandbox_id\": ";
+
+/// Something of ours that the caller should know.
+fn notice(code: &str, message: &str) -> Body {
+    Body::Notice {
+        severity: Severity::Warning,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        attempt: None,
+        delay_ms: None,
+    }
+}
 
 fn git_message(output: &str) -> String {
     let mut text = "{\"type\": \"git\", \"output\": ".to_owned();

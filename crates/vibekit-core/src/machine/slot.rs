@@ -31,6 +31,8 @@ pub(super) struct Slot {
     /// Is to be killed as soon as it is there.
     pub(super) doomed: bool,
     pub(super) paused: bool,
+    /// Commands in it can be held to reading.
+    pub(super) read_only: bool,
     /// It went away while it was being killed.
     pub(super) lost: Option<Error>,
     /// The repository was cloned into it by this object.
@@ -65,6 +67,7 @@ impl Slot {
             told: false,
             doomed: false,
             paused: false,
+            read_only: false,
             lost: None,
             cloned: false,
             cloning: None,

@@ -77,7 +77,7 @@ impl Provider for Scripted {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { stdin: false, files: false, ..Capabilities::ALL }
+        Capabilities { stdin: false, files: false, read_only: false, ..Capabilities::ALL }
     }
 
     async fn create(&self, _request: OpenRequest) -> Result<Arc<dyn Sandbox>> {

@@ -23,6 +23,7 @@ mod leftovers;
 mod limits;
 mod network;
 mod processes;
+mod read_only;
 mod refusal;
 mod secrets;
 mod session_ids;

@@ -63,6 +63,7 @@ pub fn shell(line: &str) -> Command {
         cwd: None,
         timeout_ms: None,
         background: false,
+        read_only: false,
     }
 }
 

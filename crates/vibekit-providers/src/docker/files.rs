@@ -37,6 +37,7 @@ impl DockerSandbox {
             cwd: None,
             timeout_ms: None,
             background: false,
+            read_only: false,
         };
         let work = async {
             let mut process = self.spawn(command).await?;

@@ -91,7 +91,7 @@ impl Provider for DockerProvider {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { host: !self.options.ports.is_empty(), ..Capabilities::ALL }
+        Capabilities { host: !self.options.ports.is_empty(), read_only: false, ..Capabilities::ALL }
     }
 
     async fn probe(&self) -> Result<Value> {

@@ -239,6 +239,9 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn spawn(&self, command: Command) -> Result<Box<dyn Process>> {
+        if command.read_only {
+            return Err(Command::read_only_refusal());
+        }
         check_env(&command.env)?;
         let words = match command.program {
             Program::Shell(line) => {

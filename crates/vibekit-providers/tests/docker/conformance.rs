@@ -36,7 +36,10 @@ impl Harness for Docker {
         let program =
             Program::Exec { program: "perl".to_owned(), args: vec!["-e".to_owned(), SERVER.to_owned()] };
         let (stdin, env) = (Stdin::Null, Vec::new());
-        Some((3000, Command { program, stdin, env, cwd: None, timeout_ms: None, background: false }))
+        Some((
+            3000,
+            Command { program, stdin, env, cwd: None, timeout_ms: None, background: false, read_only: false },
+        ))
     }
 }
 

@@ -21,6 +21,7 @@ fn shell(line: &str) -> Command {
         cwd: None,
         timeout_ms: None,
         background: false,
+        read_only: false,
     }
 }
 

@@ -226,6 +226,7 @@ pub(crate) fn shell(line: &str) -> Command {
         cwd: None,
         timeout_ms: None,
         background: false,
+        read_only: false,
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
-use vibekit_core::Program;
-use vibekit_core::protocol::{Action, Call, Channel, OpId, Ticket};
+use vibekit_core::protocol::{Action, Call, Channel, Mode, OpId, Ticket};
+use vibekit_core::{Command, Program};
 
 /// A check failed.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ impl fmt::Display for Broken {
     }
 }
 
+/// What `executeCommand` is called with.
+pub(super) const USER_COMMAND: &str = "make test";
+
 const SECOND: u64 = 1_000;
 const OPEN: u64 = 600 * SECOND;
 const ANSWER: u64 = 60 * SECOND;
@@ -49,6 +52,8 @@ pub(super) struct Slot {
     pub(super) asked_at: u64,
     pub(super) resume: Option<String>,
     pub(super) id: Option<String>,
+    /// Its commands can be held to reading.
+    reads: bool,
     /// Number of the call that switched away from it.
     left_at: Option<u64>,
 }
@@ -71,6 +76,8 @@ struct Known {
     number: u64,
     paused_before: u64,
     limit: Option<u64>,
+    /// It is to change no file.
+    reads: bool,
     settled: bool,
     sandbox: Option<Ticket>,
     /// `kill`: the sandbox it is about.
@@ -160,6 +167,10 @@ impl Check {
             Call::Dispose => ("dispose", None),
             _ => ("unknown", None),
         };
+        let reads = matches!(
+            call,
+            Call::GenerateCode { mode: Some(Mode::Ask), .. } | Call::ExecuteCommand { read_only: true, .. }
+        );
         let victim = self.latest.filter(|latest| {
             self.slots.get(latest).is_some_and(|slot| !slot.over() && !slot.overdue(self.now))
         });
@@ -171,6 +182,7 @@ impl Check {
                 number: self.numbers,
                 paused_before: self.paused_so_far(),
                 limit,
+                reads,
                 settled: false,
                 sandbox: None,
                 victim: victim.filter(|_| kind == "kill"),
@@ -224,6 +236,12 @@ impl Check {
         }
     }
 
+    pub(super) fn reads(&mut self, ticket: Ticket, reads: bool) {
+        if let Some(slot) = self.slots.get_mut(&ticket) {
+            slot.reads = reads;
+        }
+    }
+
     pub(super) fn closed(&mut self, sandbox: Ticket) {
         if let Some(slot) = self.slots.get_mut(&sandbox)
             && slot.state == State::Attached
@@ -259,6 +277,7 @@ impl Check {
             Action::Run { op, ticket, sandbox, command, .. } => {
                 self.attached(*sandbox, "Run")?;
                 self.run(*op, *ticket, *sandbox)?;
+                self.held_to_reading(*op, *sandbox, command)?;
                 if let (Program::Exec { .. }, Some(call)) = (&command.program, self.calls.get_mut(op)) {
                     call.turns = 1;
                 }
@@ -331,7 +350,8 @@ impl Check {
             })?;
         }
         ensure(!self.disposed, || "Open after a dispose".to_owned())?;
-        let slot = Slot { state: State::Opening, asked_at: self.now, resume, id: None, left_at: None };
+        let slot =
+            Slot { state: State::Opening, asked_at: self.now, resume, id: None, reads: false, left_at: None };
         ensure(self.slots.insert(ticket, slot).is_none(), || format!("ticket {ticket} used twice"))?;
         self.latest = Some(ticket);
         Ok(())
@@ -345,6 +365,18 @@ impl Check {
     fn run(&mut self, op: OpId, ticket: Ticket, sandbox: Ticket) -> Verdict {
         ensure(self.runs.insert(ticket), || format!("run {ticket} used twice"))?;
         self.work_in(op, sandbox)
+    }
+
+    /// What is to change nothing is held to that wherever it can be, and nothing else is.
+    fn held_to_reading(&self, op: OpId, sandbox: Ticket, command: &Command) -> Verdict {
+        let able = self.slots.get(&sandbox).is_some_and(|slot| slot.reads);
+        let Some(call) = self.calls.get(&op) else { return Ok(()) };
+        let user = matches!(&command.program, Program::Shell(line) if line == USER_COMMAND);
+        let agent = self.native && matches!(command.program, Program::Exec { .. });
+        ensure(command.read_only == (call.reads && able && (user || agent)), || {
+            format!("call {op}, which may only read: {}, ran {command:?}", call.reads)
+        })?;
+        ensure(!(user && call.reads) || able, || format!("call {op} ran without being held to reading"))
     }
 
     fn work_in(&mut self, op: OpId, sandbox: Ticket) -> Verdict {

@@ -3,6 +3,7 @@
 use serde_json::json;
 use vibekit_core::protocol::{Call, Mode, OpId};
 
+use super::check::USER_COMMAND;
 use crate::Rng;
 
 /// One thing a user does.
@@ -34,9 +35,10 @@ pub(super) fn deed(rng: &mut Rng, seen: &[String], pending: &[OpId], native: boo
 
 fn execute(rng: &mut Rng, native: bool) -> Call {
     Call::ExecuteCommand {
-        command: "make test".to_owned(),
+        command: USER_COMMAND.to_owned(),
         timeout_ms: limit(rng),
         background: rng.chance(10),
+        read_only: native && rng.chance(10),
         branch: branch(rng),
         env: if native && rng.chance(20) { vec![("K".to_owned(), "v".to_owned())] } else { Vec::new() },
         stdin: (native && rng.chance(10)).then(|| "input".to_owned()),

@@ -470,9 +470,11 @@ impl World {
             record: self.boxes[index].record.clone(),
             processes_lost: false,
             paused: self.flavour.native && self.boxes[index].paused,
+            read_only: self.flavour.native && index % 4 != 1,
         };
         self.ever_paused |= opened.paused;
         self.check.opened(ticket, Some(opened.sandbox_id.clone()));
+        self.check.reads(ticket, opened.read_only);
         if self.rng.chance(4) {
             let delay = self.rng.between(0, 20_000);
             self.after(delay, Event::Crash { sandbox: index });

@@ -152,5 +152,13 @@ impl Cage {
 
 /// A command with nothing special about it.
 pub(crate) fn plain(program: Program) -> Command {
-    Command { program, stdin: Stdin::Null, env: Vec::new(), cwd: None, timeout_ms: None, background: false }
+    Command {
+        program,
+        stdin: Stdin::Null,
+        env: Vec::new(),
+        cwd: None,
+        timeout_ms: None,
+        background: false,
+        read_only: false,
+    }
 }

@@ -27,6 +27,11 @@ pub(super) const ALL: &[Check] = &[
     check!("program", "A program gets its arguments as they are; one that is not there is refused", program),
     check!("exit-code", "The exit code is the command's own; 128 + n for signal n", exit_code),
     check!("background", "A background command runs on after its call", background, needs background else no_background),
+    check!(
+        "read-only",
+        "A command that may only read, and what it starts, changes no file of the working directory",
+        read_only, needs read_only else no_read_only
+    ),
     check!("commands-at-once", "Fifty commands at once do not get in each other's way", at_once),
 ];
 
@@ -162,6 +167,28 @@ async fn no_background(trial: &Trial<'_>) -> Verdict {
     let sandbox = trial.sandbox().await?;
     refused(&sandbox, Command { background: true, ..shell("true") }, Code::Unsupported, "in the background")
         .await
+}
+
+async fn read_only(trial: &Trial<'_>) -> Verdict {
+    let sandbox = trial.sandbox().await?;
+    ensure!(sandbox.read_only(), "The sandbox says that it cannot");
+    trial.sh(&sandbox, "mkdir sub && echo kept >kept && ln -s kept link").await?;
+    let line = "cat kept; echo x >kept; echo x >>kept; echo x >link; : >new; mkdir more; rm -f kept; rmdir sub; mv kept moved; \
+                ln kept hard; ln -s kept soft; cp kept copy; (setsid sh -c 'echo x >sub/late'); \
+                f=$(mktemp) && echo scratch >$f && cat $f";
+    let output = trial.run(&sandbox, Command { read_only: true, ..shell(line) }).await?;
+    ensure!(output.out() == "kept\nscratch\n", "It gave {:?} and {:?}", output.out(), output.err());
+    let after = trial.sh(&sandbox, "find . | sort && cat kept").await?;
+    ensure!(after == ".\n./kept\n./link\n./sub\nkept", "Afterwards there is {after:?}");
+    trial.sh(&sandbox, "echo x >kept").await?;
+    Ok(())
+}
+
+async fn no_read_only(trial: &Trial<'_>) -> Verdict {
+    let sandbox = trial.sandbox().await?;
+    ensure!(!sandbox.read_only(), "The sandbox says that it can");
+    let command = Command { read_only: true, ..shell("true") };
+    refused(&sandbox, command, Code::Unsupported, "of a command that may only read").await
 }
 
 async fn at_once(trial: &Trial<'_>) -> Verdict {
