@@ -173,7 +173,7 @@ async fn read_only(trial: &Trial<'_>) -> Verdict {
     let sandbox = trial.sandbox().await?;
     ensure!(sandbox.read_only(), "The sandbox says that it cannot");
     trial.sh(&sandbox, "mkdir sub && echo kept >kept && ln -s kept link").await?;
-    let line = "cat kept; echo x >kept; echo x >>kept; echo x >link; : >new; mkdir more; rm -f kept; rmdir sub; mv kept moved; \
+    let line = "cat kept; echo x >kept; echo x >>kept; echo x >link; true >new; mkdir more; rm -f kept; rmdir sub; mv kept moved; \
                 ln kept hard; ln -s kept soft; cp kept copy; (setsid sh -c 'echo x >sub/late'); \
                 f=$(mktemp) && echo scratch >$f && cat $f";
     let output = trial.run(&sandbox, Command { read_only: true, ..shell(line) }).await?;
