@@ -74,6 +74,23 @@ async fn the_rest() {
 }
 attack!(everything_else_works, the_rest());
 
+async fn linked_before() {
+    let world = World::new(json!({ "network": "deny" }));
+    let cage = world.cage().await;
+    // Another name for the file, made by a command that may write, where the next one may write too.
+    let made = cage.shell("echo kept > /vibe0/kept; for d in /tmp ~ /dev/shm; do ln /vibe0/kept $d/name; ln -s /vibe0/kept $d/link; done 2>&1").await;
+    let output = cage
+        .start(reading(
+            "for d in /tmp ~ /dev/shm; do echo x > $d/name; echo x > $d/link; done; cat /vibe0/kept",
+        ))
+        .await
+        .output()
+        .await;
+    assert_eq!(output.stdout, "kept\n", "{made:?} {output:?}");
+    cage.kill().await;
+}
+attack!(nor_by_another_name, linked_before());
+
 async fn below_scratch() {
     let world = World::new(json!({ "network": "deny" }));
     for place in ["/tmp/work", "/home/user/work"] {
