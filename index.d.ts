@@ -188,7 +188,7 @@ export interface GithubConfig {
 
 /** Directories of their own for branches. */
 export interface WorktreeOptions {
-  /** Where they are. Default: `<workingDirectory>-wt`. */
+  /** Where they are. Default: `<workingDirectory>-wt`, and `<workingDirectory>/.worktrees` with native providers. */
   root?: string
   /** Whether `pushToBranch()` removes a branch's directory once it is pushed. Default: true. */
   cleanup?: boolean

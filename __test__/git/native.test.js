@@ -80,10 +80,16 @@ test('no process of a clone has the token among its arguments', async () => {
 })
 
 test('branches have directories of their own', async () => {
-  over().withWorktrees({ root: '/vibe0/trees' })
+  over().withWorktrees()
   await kit.cloneRepository('owner/repo')
-  const { stdout } = await kit.executeCommand('pwd', { branch: 'topic' })
-  expect(stdout).toBe('/vibe0/trees/topic\n')
+  const { stdout } = await kit.executeCommand('pwd && echo t > t.txt', { branch: 'topic' })
+  expect(stdout).toBe('/vibe0/.worktrees/topic\n')
+  // The working directory's own repository does not see them.
+  expect((await kit.executeCommand('git status --porcelain')).stdout).toBe('')
+  await kit.executeCommand('true', { branch: 'topic' })
+  await kit.pushToBranch()
+  expect(services.server.git('owner/repo', 'show', 'topic:t.txt')).toBe('t\n')
+  expect(fs.existsSync(path.join(work.path, '.worktrees/topic'))).toBe(false)
 })
 
 test('what fetch rejects with comes out as it is', async () => {

@@ -17,6 +17,8 @@ pub(crate) struct Change {
     pub(crate) directory: String,
     pub(crate) access: Access,
     pub(crate) worktrees: Option<Worktrees>,
+    /// In a sandbox of ours.
+    pub(crate) native: bool,
 }
 
 /// Before a command (contract, 3.1.1 and 6.1).

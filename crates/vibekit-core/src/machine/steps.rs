@@ -101,6 +101,7 @@ impl Machine {
             directory: self.setup.working_directory().to_owned(),
             access: self.access_to_publish(),
             worktrees: self.setup.worktrees().cloned(),
+            native: self.native(),
         };
         let script = match (agent_level, repository) {
             (false, _) => Script::new(|desk| branch::for_command(desk, change)),

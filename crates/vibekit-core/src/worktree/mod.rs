@@ -9,22 +9,25 @@ use crate::{Error, Result};
 /// What the user wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Worktrees {
-    /// Where the directories are. Default: `<working directory>-wt`.
+    /// Where the directories are. Default: `<working directory>-wt`, and `<working directory>/.worktrees` in sandboxes of
+    /// ours, where nothing beside the working directory can be written.
     pub root: Option<String>,
     /// Whether `pushToBranch` removes the directory once the branch is pushed. Default: yes.
     pub keep: bool,
 }
 
 impl Worktrees {
-    pub(crate) fn root(&self, working_directory: &str) -> String {
+    pub(crate) fn root(&self, working_directory: &str, native: bool) -> String {
+        let beside = working_directory.trim_end_matches('/');
         match &self.root {
             Some(root) => root.clone(),
-            None => format!("{}-wt", working_directory.trim_end_matches('/')),
+            None if native => format!("{beside}/.worktrees"),
+            None => format!("{beside}-wt"),
         }
     }
 
     /// Where a branch's directory is when no other branch is in the way.
-    pub(crate) fn path(&self, working_directory: &str, branch: &str) -> String {
+    fn path(root: &str, branch: &str) -> String {
         let name: String = branch
             .chars()
             .map(|character| match character {
@@ -32,7 +35,7 @@ impl Worktrees {
                 _ => '-',
             })
             .collect();
-        format!("{}/{name}", self.root(working_directory).trim_end_matches('/'))
+        format!("{}/{name}", root.trim_end_matches('/'))
     }
 }
 
@@ -95,7 +98,7 @@ async fn survey(desk: &Desk, directory: &str, branch: &str) -> Result<Survey> {
 /// the tree of somebody else.
 pub(crate) async fn enter(desk: &Desk, change: &Change, worktrees: &Worktrees) -> Result<String> {
     let Change { branch, directory, access, .. } = change;
-    let root = worktrees.root(directory);
+    let root = worktrees.root(directory, change.native);
     if root.starts_with('-') {
         return Err(Error::invalid("worktrees.root", "begins with '-'", "Use an absolute path."));
     }
@@ -107,7 +110,8 @@ pub(crate) async fn enter(desk: &Desk, change: &Change, worktrees: &Worktrees) -
         desk.note(Note::Worktree(Some(path.to_owned())));
         return Ok(path.to_owned());
     }
-    let path = survey.place(worktrees.path(directory, branch));
+    keep_apart(desk, directory, &root).await?;
+    let path = survey.place(Worktrees::path(&root, branch));
     desk.say(format!("Preparing worktree at: {path}"));
     let (name, place) = (quote(branch), quote(&path));
     let add = if survey.known {
@@ -125,7 +129,22 @@ pub(crate) async fn enter(desk: &Desk, change: &Change, worktrees: &Worktrees) -
     Ok(path)
 }
 
-/// The directory of a branch that is worked on in one, made if it is not there.
+/// A root inside of the working directory is no part of the repository: without this `git add -A` would commit what is
+/// in it as submodules.
+async fn keep_apart(desk: &Desk, directory: &str, root: &str) -> Result<()> {
+    let inside = root.strip_prefix(directory.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
+    let Some(inside) = inside.map(|path| path.trim_matches('/')).filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let pattern = quote(&format!("/{inside}/")).into_owned();
+    let line = format!(
+        "file=$(git rev-parse --git-path info/exclude) && {{ grep -qxF -- {pattern} \"$file\" 2>/dev/null || \
+         {{ mkdir -p \"$(dirname \"$file\")\" && printf '%s\\n' {pattern} >> \"$file\"; }}; }}"
+    );
+    desk.succeed(Helper::new("git exclude", directory, line, limits::PROBE)).await.map(drop)
+}
+
+/// Removes the directory of a branch.
 pub(crate) async fn leave(desk: &Desk, directory: &str, path: &str) -> Result<()> {
     let line = format!("git worktree remove --force {}", quote(path));
     desk.succeed(Helper::new("git worktree remove", directory, line, limits::GIT)).await?;
@@ -152,9 +171,10 @@ mod tests {
 
     #[test]
     fn directories_have_names_every_file_system_takes() {
-        let worktrees = Worktrees::default();
-        assert_eq!(worktrees.path("/vibe0", "feature/x y"), "/vibe0-wt/feature-x-y");
+        let default = Worktrees::default();
+        assert_eq!(Worktrees::path(&default.root("/vibe0", false), "feature/x y"), "/vibe0-wt/feature-x-y");
+        assert_eq!(Worktrees::path(&default.root("/vibe0/", true), "main"), "/vibe0/.worktrees/main");
         let elsewhere = Worktrees { root: Some("/trees/".to_owned()), keep: false };
-        assert_eq!(elsewhere.path("/vibe0", "main"), "/trees/main");
+        assert_eq!(Worktrees::path(&elsewhere.root("/vibe0", true), "main"), "/trees/main");
     }
 }
