@@ -48,7 +48,7 @@ test.each(AGENTS)('%s can write to its home', async (type) => {
 })
 
 test('a sandbox that cannot see to that says so', async () => {
-  const { kit, events } = kitOf('claude', '/tmp/work/record.json', { workingDirectory: '/tmp/work' })
+  const { kit, events } = kitOf('claude', '/tmp/project/record.json', { workingDirectory: '/tmp/project' })
   await kit.generateCode({ prompt: 'x', mode: 'ask' })
   expect(events[0]).toMatchObject({ type: 'notice', code: 'read_only_unenforced', synthetic: true })
 })

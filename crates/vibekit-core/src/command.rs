@@ -67,6 +67,35 @@ impl Command {
     }
 }
 
+impl Command {
+    /// A program with nothing special about it: no input, no environment of its own, no limit, in the foreground.
+    #[must_use]
+    pub const fn new(program: Program) -> Self {
+        Self {
+            program,
+            stdin: Stdin::Null,
+            env: Vec::new(),
+            cwd: None,
+            timeout_ms: None,
+            background: false,
+            read_only: false,
+        }
+    }
+
+    /// A line for the shell with nothing special about it.
+    #[must_use]
+    pub fn shell(line: impl Into<String>) -> Self {
+        Self::new(Program::Shell(line.into()))
+    }
+
+    /// A program and its arguments with nothing special about it.
+    #[must_use]
+    pub fn exec<'a>(program: &str, args: impl IntoIterator<Item = &'a str>) -> Self {
+        let args = args.into_iter().map(str::to_owned).collect();
+        Self::new(Program::Exec { program: program.to_owned(), args })
+    }
+}
+
 /// How an agent is run: a command plus what the machine needs to read its output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

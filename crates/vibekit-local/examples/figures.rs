@@ -12,21 +12,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use vibekit_local::{HostEnv, LocalOptions, LocalProvider};
-use vibekit_sandbox::{Command, OpenRequest, Process, Program, Provider, Sandbox, Stdin};
+use vibekit_sandbox::{Command, OpenRequest, Process, Provider, Sandbox};
 
 fn command(program: &str, args: &[&str]) -> Command {
-    Command {
-        program: Program::Exec {
-            program: program.to_owned(),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        },
-        stdin: Stdin::Null,
-        env: Vec::new(),
-        cwd: None,
-        timeout_ms: None,
-        background: false,
-        read_only: false,
-    }
+    Command::exec(program, args.iter().copied())
 }
 
 async fn drain(process: &mut Box<dyn Process>) -> u64 {

@@ -108,13 +108,11 @@ impl Machine {
         };
         let plain = |program, env, stdin, timeout_ms, keep: Option<u64>| Launch {
             command: Command {
-                program,
                 stdin,
                 env,
                 cwd: native.then(|| cwd.clone()),
                 timeout_ms,
-                background: false,
-                read_only: false,
+                ..Command::new(program)
             },
             files: Vec::new(),
             feed: if native { Feed::live() } else { Feed::Driver },

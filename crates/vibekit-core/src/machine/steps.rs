@@ -8,7 +8,7 @@ use super::slot::Phase;
 use super::work::{Request, Run, Scripted, route};
 use super::{Alarm, Kind, Machine, killed, limits, timed_out};
 use crate::agents::Route;
-use crate::command::{Command, Program, Stdin};
+use crate::command::Command;
 use crate::config::Generation;
 use crate::git::branch::{self, Change};
 use crate::git::clone::{self, Access};
@@ -396,15 +396,7 @@ impl Machine {
             work.helper = Some((name, limit));
         }
         let launch = Launch {
-            command: Command {
-                program: Program::Shell(line),
-                stdin: Stdin::Null,
-                env,
-                cwd,
-                timeout_ms: Some(limit),
-                background: false,
-                read_only: false,
-            },
+            command: Command { env, cwd, timeout_ms: Some(limit), ..Command::shell(line) },
             files: Vec::new(),
             feed: if aloud && native { Feed::raw() } else { Feed::Deaf },
             options,

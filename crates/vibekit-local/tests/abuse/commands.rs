@@ -3,7 +3,7 @@
 use serde_json::json;
 use vibekit_sandbox::{Code, Program};
 
-use crate::support::{Cage, World, plain};
+use crate::support::{Cage, World};
 
 /// How a start came out: the error's code, or exit code and standard error.
 async fn start(cage: &Cage, command: vibekit_sandbox::Command) -> Result<(i32, String), (Code, String)> {
@@ -18,7 +18,7 @@ async fn start(cage: &Cage, command: vibekit_sandbox::Command) -> Result<(i32, S
 
 fn exec(program: &str, args: &[&str]) -> vibekit_sandbox::Command {
     let args = args.iter().map(|argument| (*argument).to_owned()).collect();
-    plain(Program::Exec { program: program.to_owned(), args })
+    vibekit_sandbox::Command::new(Program::Exec { program: program.to_owned(), args })
 }
 
 async fn programs() {
@@ -100,7 +100,7 @@ async fn directories() {
     )
     .await;
     let pwd = |cwd: &str| {
-        let mut command = plain(Program::Shell("pwd -P".into()));
+        let mut command = vibekit_sandbox::Command::shell("pwd -P");
         command.cwd = Some(cwd.to_owned());
         command
     };

@@ -4,7 +4,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use vibekit_sandbox::Program;
 
 use crate::support::{Cage, World, eventually, host};
 
@@ -192,9 +191,9 @@ async fn pauses() {
     command.timeout_ms = Some(8000);
     let mut ticking = cage.start(command).await;
     let waker = cage
-        .start(crate::support::plain(Program::Shell(
-            "trap '' TSTP; (while :; do kill -CONT -1; sleep 0.01; done) & wait".into(),
-        )))
+        .start(vibekit_sandbox::Command::shell(
+            "trap '' TSTP; (while :; do kill -CONT -1; sleep 0.01; done) & wait",
+        ))
         .await;
     let ticks = || std::fs::metadata(find(&world, "ticks")).map(|of| of.len()).unwrap_or(0);
     eventually("it ticks", || ticks() > 5);
@@ -228,7 +227,7 @@ attack!(a_paused_session_is_still, pauses());
 async fn paused_clock() {
     let world = World::new(json!({ "network": "deny" }));
     let cage = world.cage().await;
-    let mut command = crate::support::plain(Program::Shell("sleep 0.2; read line; echo done".into()));
+    let mut command = vibekit_sandbox::Command::shell("sleep 0.2; read line; echo done");
     command.stdin = vibekit_sandbox::Stdin::Pipe;
     command.timeout_ms = Some(1500);
     let mut running = cage.start(command).await;

@@ -1,14 +1,14 @@
 //! Commands that may only read the working directory [61].
 
 use serde_json::json;
-use vibekit_sandbox::{Code, Command, OpenRequest, Program};
+use vibekit_sandbox::{Code, Command, OpenRequest};
 
-use crate::support::{Cage, World, host, plain, request};
+use crate::support::{Cage, World, host, request};
 
 const TARGET: &str = "/vibe0/target";
 
 fn reading(line: &str) -> Command {
-    Command { read_only: true, ..plain(Program::Shell(line.to_owned())) }
+    Command { read_only: true, ..Command::shell(line) }
 }
 
 async fn every_way() {
@@ -17,8 +17,7 @@ async fn every_way() {
     assert!(cage.sandbox.read_only());
     assert!(cage.attack(&["change-prepare", TARGET]).await.line("prepare").worked());
     // Somebody who may write, and has a file open, runs beside it.
-    let writer =
-        plain(Program::Shell(format!("exec 9>>{TARGET}/open-to-write && echo ready && exec sleep 60")));
+    let writer = Command::shell(format!("exec 9>>{TARGET}/open-to-write && echo ready && exec sleep 60"));
     let mut writer = cage.start(writer).await;
     assert_eq!(writer.first_line().await, "ready\n");
 

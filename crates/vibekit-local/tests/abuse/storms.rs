@@ -64,7 +64,7 @@ async fn alive() {
     let mut tasks = JoinSet::new();
     for sandbox in sandboxes {
         tasks.spawn(async move {
-            let command = crate::support::plain(vibekit_sandbox::Program::Shell("echo alive".into()));
+            let command = vibekit_sandbox::Command::shell("echo alive");
             let process = sandbox.spawn(command).await.unwrap();
             let output = crate::support::Running(process).output().await;
             assert_eq!(output.stdout, "alive\n");

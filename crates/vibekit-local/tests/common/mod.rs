@@ -8,9 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vibekit_local::{HostEnv, LocalOptions, LocalProvider};
-use vibekit_sandbox::{
-    Command, Exit, OpenRequest, Process, Program, Provider, Result, Sandbox, Stdin, Stream,
-};
+use vibekit_sandbox::{Command, Exit, OpenRequest, Process, Provider, Result, Sandbox, Stream};
 
 /// A provider with a state directory of its own, removed at the end.
 pub struct World {
@@ -56,20 +54,11 @@ pub fn closed() -> World {
 }
 
 pub fn shell(line: &str) -> Command {
-    Command {
-        program: Program::Shell(line.to_owned()),
-        stdin: Stdin::Null,
-        env: Vec::new(),
-        cwd: None,
-        timeout_ms: None,
-        background: false,
-        read_only: false,
-    }
+    Command::shell(line)
 }
 
 pub fn exec(program: &str, args: &[&str]) -> Command {
-    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    Command { program: Program::Exec { program: program.to_owned(), args }, ..shell("") }
+    Command::exec(program, args.iter().copied())
 }
 
 /// Everything a command gave.

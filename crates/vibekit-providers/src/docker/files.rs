@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use vibekit_sandbox::{Code, Command, Entry, Error, Files, Process, Program, Result, Sandbox, Stdin, Stream};
+use vibekit_sandbox::{Code, Command, Entry, Error, Files, Process, Result, Sandbox, Stdin, Stream};
 
 use super::sandbox::DockerSandbox;
 use super::script;
@@ -28,16 +28,8 @@ impl DockerSandbox {
         // A path that begins with a dash is a path.
         let path = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
         let command = Command {
-            program: Program::Exec {
-                program: "sh".to_owned(),
-                args: vec!["-c".to_owned(), script.to_owned(), "sh".to_owned(), path.clone()],
-            },
             stdin: input.map_or(Stdin::Null, |input| Stdin::Bytes(input.to_vec())),
-            env: Vec::new(),
-            cwd: None,
-            timeout_ms: None,
-            background: false,
-            read_only: false,
+            ..Command::exec("sh", ["-c", script, "sh", &path])
         };
         let work = async {
             let mut process = self.spawn(command).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::json;
 use vibekit_sandbox::conformance::{Harness, run_some};
-use vibekit_sandbox::{Command, Program, Provider, Result, Stdin};
+use vibekit_sandbox::{Command, Provider, Result};
 
 use crate::support::Engine;
 
@@ -33,13 +33,7 @@ impl Harness for Docker {
     }
 
     fn server(&self) -> Option<(u16, Command)> {
-        let program =
-            Program::Exec { program: "perl".to_owned(), args: vec!["-e".to_owned(), SERVER.to_owned()] };
-        let (stdin, env) = (Stdin::Null, Vec::new());
-        Some((
-            3000,
-            Command { program, stdin, env, cwd: None, timeout_ms: None, background: false, read_only: false },
-        ))
+        Some((3000, Command::exec("perl", ["-e", SERVER])))
     }
 }
 

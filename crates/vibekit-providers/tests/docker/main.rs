@@ -10,19 +10,11 @@ mod support;
 
 use std::sync::Arc;
 
-use vibekit_sandbox::{Command, Exit, Program, Sandbox, Stdin, Stream};
+use vibekit_sandbox::{Command, Exit, Sandbox, Stream};
 
 /// A line for the shell.
 fn shell(line: &str) -> Command {
-    Command {
-        program: Program::Shell(line.to_owned()),
-        stdin: Stdin::Null,
-        env: Vec::new(),
-        cwd: None,
-        timeout_ms: None,
-        background: false,
-        read_only: false,
-    }
+    Command::shell(line)
 }
 
 /// Runs a command; gives its standard output and its end.

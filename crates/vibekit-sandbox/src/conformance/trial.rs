@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Harness;
-use crate::{
-    Capabilities, Command, Error, Exit, OpenRequest, Process, Program, Provider, Sandbox, Stdin, Stream,
-};
+use crate::{Capabilities, Command, Error, Exit, OpenRequest, Process, Program, Provider, Sandbox, Stream};
 
 /// Between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(50);
@@ -219,21 +217,12 @@ pub(crate) async fn collect(process: &mut dyn Process) -> crate::Result<Output> 
 
 /// A line for the shell, with all defaults.
 pub(crate) fn shell(line: &str) -> Command {
-    Command {
-        program: Program::Shell(line.to_owned()),
-        stdin: Stdin::Null,
-        env: Vec::new(),
-        cwd: None,
-        timeout_ms: None,
-        background: false,
-        read_only: false,
-    }
+    Command::shell(line)
 }
 
 /// A program and its arguments, with all defaults.
 pub(crate) fn exec(program: &str, args: &[&str]) -> Command {
-    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    Command { program: Program::Exec { program: program.to_owned(), args }, ..shell("") }
+    Command::exec(program, args.iter().copied())
 }
 
 /// Drops a future at its `step`th wait: right after it began to wait, or (`late`) when it has been woken but not yet

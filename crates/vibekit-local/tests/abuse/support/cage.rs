@@ -72,7 +72,7 @@ impl Cage {
     pub(crate) async fn new(sandbox: Arc<dyn Sandbox>) -> Self {
         let cage = Self { sandbox, mark: format!("vk{:016x}", host::random()) };
         let path = cage.program();
-        let mut bring = plain(Program::Shell(format!("cat > {path} && chmod 755 {path}")));
+        let mut bring = Command::shell(format!("cat > {path} && chmod 755 {path}"));
         bring.stdin = Stdin::Bytes(std::fs::read(attack::path()).unwrap());
         let output = cage.start(bring).await.output().await;
         assert_eq!(output.exit.code, 0, "{output:?}");
@@ -92,7 +92,7 @@ impl Cage {
     /// The command for an attack.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let args = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        plain(Program::Exec { program: self.program(), args })
+        Command::new(Program::Exec { program: self.program(), args })
     }
 
     /// Starts any command.
@@ -107,7 +107,7 @@ impl Cage {
 
     /// Runs a line of shell.
     pub(crate) async fn shell(&self, line: &str) -> Output {
-        self.start(plain(Program::Shell(line.to_owned()))).await.output().await
+        self.start(Command::shell(line)).await.output().await
     }
 
     /// Runs an attack to its end.
@@ -147,18 +147,5 @@ impl Cage {
     pub(crate) async fn kill(&self) {
         timeout(PATIENCE, self.sandbox.kill()).await.expect("the kill did not end").unwrap();
         super::eventually("all processes are gone", || self.processes().is_empty());
-    }
-}
-
-/// A command with nothing special about it.
-pub(crate) fn plain(program: Program) -> Command {
-    Command {
-        program,
-        stdin: Stdin::Null,
-        env: Vec::new(),
-        cwd: None,
-        timeout_ms: None,
-        background: false,
-        read_only: false,
     }
 }

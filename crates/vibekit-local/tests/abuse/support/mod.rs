@@ -10,7 +10,7 @@ mod world;
 
 pub(crate) use again::{Caller, Place, run};
 pub(crate) use attack::{VARIABLE as ATTACK, path as attack_path};
-pub(crate) use cage::{Cage, Running, plain};
+pub(crate) use cage::{Cage, Running};
 pub(crate) use report::Report;
 pub(crate) use world::{SECRETS, World, provider, request};
 
