@@ -63,9 +63,32 @@ export interface AgentConfig {
   env?: Record<string, string>
 }
 
-export interface E2BConfig {
-  apiKey: string
+/** Options of E2B. Those left out come from the official client's environment variables, where there is one. */
+export interface E2BOptions {
+  /** Default: `E2B_API_KEY`. */
+  apiKey?: string
+  /** Default: the agent's own, such as `vibekit-claude`; `vibekit-codex` without an agent. */
   templateId?: string
+  /** Where the service is. Default: `E2B_DOMAIN`, else `e2b.app`. */
+  domain?: string
+  /** Base URL of the control plane. Default: `E2B_API_URL`, else `https://api.<domain>`. */
+  apiUrl?: string
+  /** Base URL of the daemon of all sandboxes. Default: `E2B_SANDBOX_URL`, else by the domain. */
+  sandboxUrl?: string
+  /** Lifetime of a sandbox in milliseconds, counted anew while commands run. Default: 3 600 000. */
+  timeoutMs?: number
+  /** Limit on one request in milliseconds. Default: 60 000. */
+  requestTimeoutMs?: number
+  /** Metadata of new sandboxes, for finding them in the service. */
+  metadata?: Record<string, string>
+  /** At the end of its lifetime a sandbox is paused instead of killed. Default: false. */
+  autoPause?: boolean
+  /** User of the template that commands run as. Default: the template's own. */
+  user?: string
+}
+
+export interface E2BConfig extends E2BOptions {
+  apiKey: string
 }
 
 export interface DaytonaConfig {
@@ -1137,6 +1160,48 @@ export interface DockerProvider extends SandboxProvider {
  * processes. Throws if an option is wrong; opening rejects if the engine or the image cannot be had.
  */
 export function createDockerProvider(options?: DockerOptions): DockerProvider
+
+/** What `commands.run()` of an {@link E2BSandbox} rejects with when the command does not succeed. */
+export interface E2BCommandExitError extends Error, Ending {
+  name: 'CommandExitError'
+  /** The same as `message`: `exit status 3`, `signal: killed`. */
+  error: string
+}
+
+export interface E2BCommands extends SandboxCommands {
+  /**
+   * As in `@vibe-kit/e2b`: resolves only for exit code 0, and rejects with {@link E2BCommandExitError} for any other. One that
+   * ran longer than its `timeoutMs` rejects with an error of the name `TimeoutError` and the code `TIMEOUT`. Both carry
+   * `exitCode`, `stdout` and `stderr`. With `background` it resolves as soon as the command runs.
+   */
+  run(command: string | readonly string[], options?: LocalCommandOptions): Promise<LocalExecutionResult>
+}
+
+/** A sandbox at E2B; what is not said here is as in the embedded one. */
+export interface E2BSandbox extends LocalSandbox {
+  readonly commands: E2BCommands
+  /** Freezes it with its memory. Connections into it end; commands go on when it is resumed. */
+  pause(): Promise<void>
+  /** `<port>-<id>.<domain>`, reachable by `https`. */
+  getHost(port: number): Promise<string>
+  /** Lets go of the sandbox, which lives on until the end of its lifetime. */
+  release(): Promise<void>
+}
+
+/** E2B as a provider. The environment given to `create()` is kept by the service with the sandbox. */
+export class E2BSandboxProvider implements SandboxProvider {
+  /** Throws if an option is wrong or there is no key. */
+  constructor(options?: E2BOptions)
+  /** Rejects with `AUTHENTICATION_FAILED`, `TEMPLATE_NOT_FOUND`, `CONCURRENCY_LIMIT`, `RATE_LIMITED` … */
+  create(envs?: Record<string, string>, agentType?: AgentType, workingDirectory?: string): Promise<E2BSandbox>
+  /** Resumes it if it is paused, and extends its lifetime. Rejects with `SESSION_NOT_FOUND`, also for sandboxes of others. */
+  resume(sandboxId: string): Promise<E2BSandbox>
+  /** Whether the key is good and the service answers. Rejects otherwise. */
+  probe(): Promise<Record<string, unknown>>
+}
+
+/** E2B as a provider, for `withSandbox()` or on its own; a drop-in for the function of this name in `@vibe-kit/e2b`. */
+export function createE2BProvider(options?: E2BOptions): E2BSandboxProvider
 
 // ---- constants -----------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,14 @@
 
 const { VibeKit } = require('./lib/vibekit')
 const { createDockerProvider, createLocalProvider } = require('./lib/providers')
+const { E2BSandboxProvider, createE2BProvider } = require('./lib/e2b')
 const constants = require('./lib/constants')
 
 module.exports = {
   VibeKit,
+  E2BSandboxProvider,
   createDockerProvider,
+  createE2BProvider,
   createLocalProvider,
   createClaudeAgent,
   createCodexAgent,

@@ -3,7 +3,9 @@ import sdk from './index.js'
 
 export const {
   VibeKit,
+  E2BSandboxProvider,
   createDockerProvider,
+  createE2BProvider,
   createLocalProvider,
   createClaudeAgent,
   createCodexAgent,

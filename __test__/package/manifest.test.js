@@ -14,7 +14,7 @@ const NAMES = [
   'AGENT_CAPABILITIES', 'AGENT_DESCRIPTIONS', 'AGENT_DISPLAY_NAMES', 'AGENT_LIST', 'AGENT_PROVIDERS', 'AGENT_TEMPLATES', 'AGENT_TYPES',
   'BaseAgent', 'ClaudeAgent', 'CodexAgent', 'GeminiAgent', 'GrokAgent', 'OpenCodeAgent',
   'PROVIDER_DESCRIPTIONS', 'PROVIDER_DISPLAY_NAMES', 'PROVIDER_TEMPLATES', 'PROVIDER_TYPES', 'SANDBOX_PROVIDERS', 'TelemetryService',
-  'VibeKit', 'createClaudeAgent', 'createCodexAgent', 'createDockerProvider', 'createGeminiAgent', 'createGrokAgent', 'createLocalProvider', 'createOpenCodeAgent',
+  'VibeKit', 'createClaudeAgent', 'createCodexAgent', 'createDockerProvider', 'createE2BProvider', 'createGeminiAgent', 'createGrokAgent', 'createLocalProvider', 'createOpenCodeAgent',
 ]
 
 test('is CommonJS for Node.js 20 and later, with nothing to install beside it and nothing run at installation', () => {
@@ -36,6 +36,7 @@ test('is published with these files and no others', async () => {
     'lib/arguments.js',
     'lib/constants.js',
     'lib/drive.js',
+    'lib/e2b.js',
     'lib/errors.js',
     'lib/http.js',
     'lib/loader.js',

@@ -29,6 +29,13 @@ pub use tls::client_config;
 
 use async_trait::async_trait;
 
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
+    async fn send(&self, request: Request) -> Result<Streaming, Failure> {
+        (**self).send(request).await
+    }
+}
+
 /// Sends requests.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {

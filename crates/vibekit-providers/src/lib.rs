@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod docker;
+pub mod e2b;
 mod local;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use vibekit_sandbox::{Code, Error, Provider, Result};
 type Make = fn(&Value, &str, &Lookup) -> Result<Arc<dyn Provider>>;
 
 /// Every provider by its name in `environment`.
-const PROVIDERS: &[(&str, Make)] = &[("docker", docker::make), ("local", local::make)];
+const PROVIDERS: &[(&str, Make)] = &[("docker", docker::make), ("e2b", e2b::make), ("local", local::make)];
 
 /// Makes the provider of a name. `options` are the user's; `path` is what errors call them; `env` gives environment
 /// variables of the host.

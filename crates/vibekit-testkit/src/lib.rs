@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod doubles;
 mod rng;
 pub mod simulator;
 

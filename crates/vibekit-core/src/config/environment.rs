@@ -6,7 +6,7 @@ use super::read::{text, truthy, wrong_type};
 use crate::{Code, Error, Result};
 
 /// Names this version can open natively.
-pub const OPENABLE: &[&str] = &["docker", "local"];
+pub const OPENABLE: &[&str] = &["docker", "e2b", "local"];
 
 /// The chosen provider and the options the user gave it.
 #[derive(Clone, Debug, PartialEq)]
