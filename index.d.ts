@@ -91,19 +91,56 @@ export interface E2BConfig extends E2BOptions {
   apiKey: string
 }
 
+/** Options of Daytona. A wrong one is refused with its name and a remedy. Nothing is read from `.env` files. */
 export interface DaytonaConfig {
+  /** Default: `DAYTONA_API_KEY`. */
   apiKey: string
+  /** An image of a registry. Default: the published image of the agent, `ubuntu:22.04` without one. The first use builds it. */
   image?: string
+  /** Base URL of the API. Default: `DAYTONA_API_URL`, `DAYTONA_SERVER_URL`, `https://app.daytona.io/api`. */
   serverUrl?: string
+  /** The same as `serverUrl`, under the name Daytona's own client has for it. */
+  apiUrl?: string
+  /** Instead of a key; default: `DAYTONA_JWT_TOKEN`. Needs `organizationId`. */
+  jwtToken?: string
+  /** The organisation a JWT is used for. Default: `DAYTONA_ORGANIZATION_ID`. */
+  organizationId?: string
+  /** Region. Default: `DAYTONA_TARGET`, else the organisation's own. */
+  target?: string
+  /** A snapshot of the organisation instead of an image. */
+  snapshot?: string
+  /** Whole cores, GiB of memory, GiB of disk. Default: the service's own. */
+  resources?: { cpu?: number; memory?: number; disk?: number }
+  /** Whether ports can be reached without a token. Default: the service's own, no. */
+  public?: boolean
+  /** Minutes without use after which the service stops the sandbox, 0 for never. Default: the service's own. */
+  autoStopInterval?: number
+  /** Milliseconds for making or starting a sandbox, building its image included. Default: 300 000. */
+  createTimeoutMs?: number
+  /** Where commands start if nobody says otherwise. Default: `/vibe0`. */
+  workingDirectory?: string
 }
 
+/** Options of Northflank. A wrong one is refused with its name and a remedy. */
 export interface NorthflankConfig {
+  /** Default: `NORTHFLANK_API_KEY`, `NORTHFLANK_API_TOKEN`. */
   apiKey: string
+  /** An image of a public registry. Default: the published image of the agent, `ubuntu:22.04` without one. */
   image?: string
+  /** Id of the project. Default: `NORTHFLANK_PROJECT_ID`. */
   projectId?: string
+  /** Default: `nf-compute-200`. */
   billingPlan?: string
-  /** Mebibytes. */
+  /** Mebibytes of the volume in the working directory. Default: 10 240. */
   persistentVolumeStorage?: number
+  /** Mebibytes of everything else. Default: 2 048. */
+  ephemeralStorage?: number
+  /** Where commands start and the volume is, if nobody says otherwise. Default: `/var/vibe0`. */
+  workingDirectory?: string
+  /** Base URL. Default: `NORTHFLANK_API_URL`, `https://api.northflank.com`. */
+  apiUrl?: string
+  /** Milliseconds until a sandbox runs. Default: 300 000. */
+  createTimeoutMs?: number
 }
 
 export interface ModalConfig {
@@ -196,7 +233,7 @@ export interface EnvironmentConfig {
 
 /**
  * The same for `new VibeKit(…)`, where a key may be left out when its environment variable has it: `E2B_API_KEY`,
- * `DAYTONA_API_KEY`, `NORTHFLANK_API_KEY`.
+ * `DAYTONA_API_KEY` (or `DAYTONA_JWT_TOKEN`), `NORTHFLANK_API_KEY`.
  */
 export type EnvironmentOptions = { [Name in keyof EnvironmentConfig]?: Partial<NonNullable<EnvironmentConfig[Name]>> }
 
@@ -1202,6 +1239,50 @@ export class E2BSandboxProvider implements SandboxProvider {
 
 /** E2B as a provider, for `withSandbox()` or on its own; a drop-in for the function of this name in `@vibe-kit/e2b`. */
 export function createE2BProvider(options?: E2BOptions): E2BSandboxProvider
+
+/**
+ * A sandbox of Daytona; its methods are those of the embedded sandbox. `getHost()` resolves with a whole URL, `pause()`
+ * rejects with `UNSUPPORTED` (the sandbox stays active). Output comes line by line and without NUL, as the service has it.
+ */
+export interface DaytonaSandbox extends LocalSandbox {}
+
+/** Sandboxes of Daytona. */
+export class DaytonaSandboxProvider implements SandboxProvider {
+  constructor(options?: Partial<DaytonaConfig>)
+  create(envs?: Record<string, string>, agentType?: AgentType, workingDirectory?: string): Promise<DaytonaSandbox>
+  /** Starts the sandbox if it is stopped, archived or paused. Rejects with `SESSION_NOT_FOUND`. */
+  resume(sandboxId: string): Promise<DaytonaSandbox>
+  /** Shows that the service is there and takes the key; rejects otherwise. */
+  probe(): Promise<Record<string, unknown>>
+}
+
+/**
+ * Sandboxes of Daytona as a provider, in its cloud or hosted by oneself. Throws if an option is wrong or the key is missing;
+ * opening rejects with what the service refuses (`AUTHENTICATION_FAILED`, `CONCURRENCY_LIMIT` …).
+ */
+export function createDaytonaProvider(options?: Partial<DaytonaConfig>): DaytonaSandboxProvider
+
+/**
+ * A sandbox of Northflank; its methods are those of the embedded sandbox. `getHost()` resolves with a host name and opens the
+ * port, `pause()` ends all processes and keeps the volume, `kill()` removes both. Output comes as text, as the service has it.
+ */
+export interface NorthflankSandbox extends LocalSandbox {}
+
+/** Sandboxes of Northflank. */
+export class NorthflankSandboxProvider implements SandboxProvider {
+  constructor(options?: Partial<NorthflankConfig>)
+  create(envs?: Record<string, string>, agentType?: AgentType, workingDirectory?: string): Promise<NorthflankSandbox>
+  /** Scales the service up if it is paused. Rejects with `SESSION_NOT_FOUND`. */
+  resume(sandboxId: string): Promise<NorthflankSandbox>
+  /** Shows that the service is there and takes key and project; rejects otherwise. */
+  probe(): Promise<Record<string, unknown>>
+}
+
+/**
+ * Sandboxes of Northflank as a provider: a deployment service with a volume each. Throws if an option is wrong or the key is
+ * missing; opening rejects with what the service refuses (`AUTHENTICATION_FAILED`, `CONCURRENCY_LIMIT` …).
+ */
+export function createNorthflankProvider(options?: Partial<NorthflankConfig>): NorthflankSandboxProvider
 
 // ---- constants -----------------------------------------------------------------------------------------------------
 

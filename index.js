@@ -1,16 +1,16 @@
 'use strict'
 
 const { VibeKit } = require('./lib/vibekit')
-const { createDockerProvider, createLocalProvider } = require('./lib/providers')
-const { E2BSandboxProvider, createE2BProvider } = require('./lib/e2b')
+const providers = require('./lib/providers')
 const constants = require('./lib/constants')
 
 module.exports = {
   VibeKit,
-  E2BSandboxProvider,
-  createDockerProvider,
-  createE2BProvider,
-  createLocalProvider,
+  createDaytonaProvider: providers.createDaytonaProvider,
+  createDockerProvider: providers.createDockerProvider,
+  createE2BProvider: providers.createE2BProvider,
+  createLocalProvider: providers.createLocalProvider,
+  createNorthflankProvider: providers.createNorthflankProvider,
   createClaudeAgent,
   createCodexAgent,
   createGeminiAgent,
@@ -38,6 +38,9 @@ const LAZY = [
   ...['BaseAgent', 'ClaudeAgent', 'CodexAgent', 'GeminiAgent', 'GrokAgent', 'OpenCodeAgent'].map(
     /** @returns {[string, () => Record<string, unknown>]} */ (name) => [name, () => require('./lib/agents')],
   ),
+  ['DaytonaSandboxProvider', () => require('./lib/clouds')],
+  ['E2BSandboxProvider', () => require('./lib/e2b')],
+  ['NorthflankSandboxProvider', () => require('./lib/clouds')],
   ['TelemetryService', () => require('./lib/telemetry')],
 ]
 for (const [name, load] of LAZY) {

@@ -3,10 +3,14 @@ import sdk from './index.js'
 
 export const {
   VibeKit,
+  DaytonaSandboxProvider,
   E2BSandboxProvider,
+  NorthflankSandboxProvider,
+  createDaytonaProvider,
   createDockerProvider,
   createE2BProvider,
   createLocalProvider,
+  createNorthflankProvider,
   createClaudeAgent,
   createCodexAgent,
   createGeminiAgent,

@@ -3,8 +3,12 @@
 module.exports = {
   roots: ['<rootDir>/__test__'],
   testMatch: ['**/*.test.js'],
-  // All five real agents are installed and run by `npm run test:agents`; the smallest one is always run.
-  testPathIgnorePatterns: process.env.VIBEKIT_TEST_AGENTS ? [] : ['/__test__/agents/(claude|codex|grok|opencode)\\.test\\.js$'],
+  testPathIgnorePatterns: [
+    // All five real agents are installed and run by `npm run test:agents`; the smallest one is always run.
+    ...(process.env.VIBEKIT_TEST_AGENTS ? [] : ['/__test__/agents/(claude|codex|grok|opencode)\\.test\\.js$']),
+    // The official clients of services are installed and run by `npm run test:providers`.
+    ...(process.env.VIBEKIT_TEST_PROVIDERS ? [] : ['/__test__/providers/[^/]+/official[^/]*\\.test\\.js$']),
+  ],
   testEnvironment: 'node',
   testTimeout: 30_000,
   // Tests load the package by its name, as users do; no transformation, what is in the files is what runs.

@@ -13,7 +13,7 @@ const SIGNALS = { 1: 'hangup', 2: 'interrupt', 6: 'aborted', 9: 'killed', 11: 's
 
 /** E2B's sandboxes. */
 class E2BSandboxProvider extends NativeProviderObject {
-  /** @param {unknown} [options] `E2BConfig` of `index.d.ts` */
+  /** @param {unknown} [options] `E2BOptions` of `index.d.ts` */
   constructor(options = {}) {
     super('e2b', options)
   }
@@ -64,7 +64,4 @@ function attach(error, name, fields) {
   return error
 }
 
-/** @param {unknown} [options] `E2BConfig` of `index.d.ts` */
-const createE2BProvider = (options = {}) => new E2BSandboxProvider(options)
-
-module.exports = { E2BSandboxProvider, createE2BProvider }
+module.exports = { E2BSandboxProvider }

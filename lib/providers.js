@@ -40,4 +40,28 @@ const docker = lazily(() => {
 /** @param {unknown} [options] `DockerOptions` of `index.d.ts` */
 const createDockerProvider = (options = {}) => docker(options)
 
-module.exports = { createDockerProvider, createLocalProvider }
+/** Sandboxes at E2B. */
+const e2b = lazily(() => require('./e2b').E2BSandboxProvider)
+
+/** @param {unknown} [options] `E2BOptions` of `index.d.ts` */
+const createE2BProvider = (options = {}) => e2b(options)
+
+/** Sandboxes of Daytona. */
+const daytona = lazily(() => require('./clouds').DaytonaSandboxProvider)
+
+/** @param {unknown} [options] `DaytonaConfig` of `index.d.ts` */
+const createDaytonaProvider = (options = {}) => daytona(options)
+
+/** Sandboxes of Northflank. */
+const northflank = lazily(() => require('./clouds').NorthflankSandboxProvider)
+
+/** @param {unknown} [options] `NorthflankConfig` of `index.d.ts` */
+const createNorthflankProvider = (options = {}) => northflank(options)
+
+module.exports = {
+  createDaytonaProvider,
+  createDockerProvider,
+  createE2BProvider,
+  createLocalProvider,
+  createNorthflankProvider,
+}

@@ -27,7 +27,10 @@ const PARTS = {
   agents: [(more) => jest('agents', 'jest', ['__test__/agents', ...more], { VIBEKIT_TEST_AGENTS: '1' })],
   package: [(more) => jest('package', 'jest', ['__test__/package', ...more])],
   unprivileged: [unprivileged],
-  providers: [providers],
+  providers: [
+    (more) => jest('official clients', 'jest', ['__test__/providers', ...more], { VIBEKIT_TEST_PROVIDERS: '1' }),
+    providers,
+  ],
 }
 
 /** Who runs the tests of the sandbox where they must not need root. */

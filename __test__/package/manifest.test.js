@@ -12,9 +12,9 @@ const { succeed } = require('../support/command')
 const root = path.join(__dirname, '../..')
 const NAMES = [
   'AGENT_CAPABILITIES', 'AGENT_DESCRIPTIONS', 'AGENT_DISPLAY_NAMES', 'AGENT_LIST', 'AGENT_PROVIDERS', 'AGENT_TEMPLATES', 'AGENT_TYPES',
-  'BaseAgent', 'ClaudeAgent', 'CodexAgent', 'GeminiAgent', 'GrokAgent', 'OpenCodeAgent',
+  'BaseAgent', 'ClaudeAgent', 'CodexAgent', 'DaytonaSandboxProvider', 'E2BSandboxProvider', 'GeminiAgent', 'GrokAgent', 'NorthflankSandboxProvider', 'OpenCodeAgent',
   'PROVIDER_DESCRIPTIONS', 'PROVIDER_DISPLAY_NAMES', 'PROVIDER_TEMPLATES', 'PROVIDER_TYPES', 'SANDBOX_PROVIDERS', 'TelemetryService',
-  'VibeKit', 'createClaudeAgent', 'createCodexAgent', 'createDockerProvider', 'createE2BProvider', 'createGeminiAgent', 'createGrokAgent', 'createLocalProvider', 'createOpenCodeAgent',
+  'VibeKit', 'createClaudeAgent', 'createCodexAgent', 'createDaytonaProvider', 'createDockerProvider', 'createE2BProvider', 'createGeminiAgent', 'createGrokAgent', 'createLocalProvider', 'createNorthflankProvider', 'createOpenCodeAgent',
 ]
 
 test('is CommonJS for Node.js 20 and later, with nothing to install beside it and nothing run at installation', () => {

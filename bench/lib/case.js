@@ -4,7 +4,7 @@
  * The shape of a benchmark. A case measures one thing for several subjects; the figures say what of it is shown and what
  * is asked of it.
  *
- * @typedef {'ours' | 'ts' | 'linear' | 'plain'} SubjectName
+ * @typedef {'ours' | 'ts' | 'linear' | 'plain' | 'official'} SubjectName
  *
  * @typedef {object} Figure
  * @property {string} label  what it is, for humans

@@ -2,9 +2,9 @@
 
 /** @typedef {import('./verdict').Row} Row */
 
-const COLUMNS = ['', 'figure', 'unit', 'ours', 'ts', 'linear', 'plain', '/ts', '/linear', '/plain', 'bar', 'met']
+const COLUMNS = ['', 'figure', 'unit', 'ours', 'ts', 'linear', 'plain', 'official', '/ts', '/linear', '/plain', '/official', 'bar', 'met']
 /** Numbers stand to the right. */
-const RIGHT = new Set(['ours', 'ts', 'linear', 'plain', '/ts', '/linear', '/plain'])
+const RIGHT = new Set(['ours', 'ts', 'linear', 'plain', 'official', '/ts', '/linear', '/plain', '/official'])
 
 /** @param {number | undefined} value */
 function number(value) {
@@ -26,9 +26,11 @@ const cells = (row) => [
   number(row.medians.ts),
   number(row.medians.linear),
   number(row.medians.plain),
+  number(row.medians.official),
   ratio(row.ratios.ts),
   ratio(row.ratios.linear),
   ratio(row.ratios.plain),
+  ratio(row.ratios.official),
   row.bar,
   row.met === null ? (row.bar ? '?' : '') : row.met ? 'yes' : 'NO',
 ]
@@ -45,7 +47,7 @@ function render(rows) {
   return rows.map((row) => align(cells(row), WIDTHS)).join('\n')
 }
 
-const WIDTHS = [4, 38, 7, 9, 9, 9, 9, 8, 8, 8, 20, 3]
+const WIDTHS = [4, 38, 7, 9, 9, 9, 9, 9, 8, 8, 8, 9, 20, 3]
 
 const header = () => align(COLUMNS, WIDTHS)
 

@@ -16,7 +16,7 @@ pub struct Client {
 }
 
 /// Never through a proxy, whatever `NO_PROXY` says: a proxy has no business with this machine's own servers.
-const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+pub(crate) const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 
 impl Client {
     /// A client. Must be called within a tokio runtime or before its first use in one.

@@ -15,6 +15,7 @@ mod redact;
 mod retry;
 mod settings;
 mod tls;
+mod ws;
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -26,15 +27,9 @@ pub use redact::Redact;
 pub use retry::{Backoff, Retry, retry_after};
 pub use settings::{Lookup, Settings};
 pub use tls::client_config;
+pub use ws::{Closed, End, Message, Opening, Socket, Sockets, WsClient, WsLimits, WsRequest};
 
 use async_trait::async_trait;
-
-#[async_trait]
-impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
-    async fn send(&self, request: Request) -> Result<Streaming, Failure> {
-        (**self).send(request).await
-    }
-}
 
 /// Sends requests.
 #[async_trait]
@@ -66,5 +61,12 @@ pub trait Transport: Send + Sync + 'static {
             whole.extend_from_slice(&chunk);
         }
         Ok(Response { status, headers, body: whole.into() })
+    }
+}
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
+    async fn send(&self, request: Request) -> Result<Streaming, Failure> {
+        (**self).send(request).await
     }
 }

@@ -5,9 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod daytona;
 mod docker;
 pub mod e2b;
 mod local;
+mod northflank;
+mod remote;
 
 use std::sync::Arc;
 
@@ -21,7 +24,13 @@ use vibekit_sandbox::{Code, Error, Provider, Result};
 type Make = fn(&Value, &str, &Lookup) -> Result<Arc<dyn Provider>>;
 
 /// Every provider by its name in `environment`.
-const PROVIDERS: &[(&str, Make)] = &[("docker", docker::make), ("e2b", e2b::make), ("local", local::make)];
+const PROVIDERS: &[(&str, Make)] = &[
+    ("daytona", daytona::make),
+    ("docker", docker::make),
+    ("e2b", e2b::make),
+    ("local", local::make),
+    ("northflank", northflank::make),
+];
 
 /// Makes the provider of a name. `options` are the user's; `path` is what errors call them; `env` gives environment
 /// variables of the host.

@@ -43,6 +43,8 @@ pub struct Capabilities {
     pub background: bool,
     /// `pause` and `resume` freeze processes.
     pub pause: bool,
+    /// Where they do not freeze: `pause` ends all processes and keeps files, `thaw` makes commands possible again.
+    pub suspend: bool,
     /// A session can be resumed by another process.
     pub resume: bool,
     /// Files can be read and written without a command.
@@ -55,7 +57,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Everything there is; a provider takes away what it has not.
+    /// Everything good there is; a provider takes away what it has not.
     pub const ALL: Self = Self {
         separate_streams: true,
         exact_output: true,
@@ -64,6 +66,8 @@ impl Capabilities {
         stop: true,
         background: true,
         pause: true,
+        // What freezes has no need of it.
+        suspend: false,
         resume: true,
         files: true,
         host: true,

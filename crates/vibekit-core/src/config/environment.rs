@@ -5,9 +5,6 @@ use serde_json::{Map, Value};
 use super::read::{text, truthy, wrong_type};
 use crate::{Code, Error, Result};
 
-/// Names this version can open natively.
-pub const OPENABLE: &[&str] = &["docker", "e2b", "local"];
-
 /// The chosen provider and the options the user gave it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Environment {
@@ -21,7 +18,7 @@ pub struct Environment {
 /// With each, the environment variables its key may come from.
 const PROVIDERS: [(&str, &[&str]); 5] = [
     ("northflank", &["NORTHFLANK_API_KEY", "NORTHFLANK_API_TOKEN"]),
-    ("daytona", &["DAYTONA_API_KEY"]),
+    ("daytona", &["DAYTONA_API_KEY", "DAYTONA_JWT_TOKEN"]),
     ("e2b", &["E2B_API_KEY"]),
     ("docker", &[]),
     ("local", &[]),
@@ -54,7 +51,11 @@ impl Environment {
         };
         if !keys.is_empty() {
             let remedy = format!("Set {path}.apiKey, or the environment variable {}.", keys.join(" or "));
-            let given = text(options, &path, "apiKey", &remedy)?;
+            let mut given = text(options, &path, "apiKey", &remedy)?;
+            if given.is_none() && name == "daytona" {
+                // A token of a person instead of a key; the provider asks for the organisation that goes with it.
+                given = text(options, &path, "jwtToken", &remedy)?;
+            }
             let found =
                 given.or_else(|| keys.iter().find_map(|key| lookup(key).filter(|value| !value.is_empty())));
             if found.is_none() {
@@ -62,25 +63,6 @@ impl Environment {
             }
         }
         Ok(Self { name, options: Value::Object(options.clone()) })
-    }
-
-    /// Whether this version has a native provider of that name.
-    ///
-    /// # Errors
-    ///
-    /// `UNSUPPORTED`, saying which names it has.
-    pub fn check_openable(&self) -> Result<()> {
-        if OPENABLE.contains(&self.name) {
-            return Ok(());
-        }
-        let field = format!("environment.{}", self.name);
-        let can: Vec<_> = OPENABLE.iter().map(|name| format!("environment.{name}")).collect();
-        Err(Error::new(
-            Code::Unsupported,
-            format!("{field} cannot be opened by this version. It can open: {}.", can.join(", ")),
-        )
-        .with_field(field)
-        .with_hint("Use environment: { local: {} }, or pass the provider's own package to withSandbox()."))
     }
 }
 

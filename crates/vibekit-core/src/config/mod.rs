@@ -4,5 +4,5 @@ mod environment;
 mod read;
 mod setup;
 
-pub use environment::{Environment, OPENABLE};
+pub use environment::Environment;
 pub use setup::{DriverKind, Generation, Github, Setup};

@@ -237,18 +237,6 @@ impl Setup {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether a sandbox can be opened by this version.
-    ///
-    /// # Errors
-    ///
-    /// `UNSUPPORTED` for environments that are recognised but have no native provider yet.
-    pub fn check_openable(&self) -> Result<()> {
-        match &self.environment {
-            Ok(environment) if !self.provider_given => environment.check_openable(),
-            _ => Ok(()),
-        }
-    }
-
     /// The chosen environment.
     ///
     /// # Errors

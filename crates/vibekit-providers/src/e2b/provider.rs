@@ -103,18 +103,7 @@ impl Provider for E2bProvider {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            separate_streams: true,
-            exact_output: true,
-            stdin: true,
-            signals: true,
-            stop: true,
-            background: true,
-            pause: true,
-            resume: true,
-            files: true,
-            host: true,
-        }
+        Capabilities { read_only: false, ..Capabilities::ALL }
     }
 
     /// The environment is kept by the service with the sandbox, as upstream's provider has it.

@@ -223,6 +223,10 @@ pub(super) fn check_env(env: &[(String, String)]) -> Result<()> {
 }
 
 fn check(command: &Command) -> Result<()> {
+    if command.read_only {
+        // The daemon has no means to see to it.
+        return Err(Command::read_only_refusal());
+    }
     match &command.program {
         Program::Shell(line) => nul("command", line)?,
         Program::Exec { program, args } => {

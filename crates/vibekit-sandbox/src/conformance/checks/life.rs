@@ -118,12 +118,41 @@ async fn pause(trial: &Trial<'_>) -> Verdict {
 }
 
 async fn no_pause(trial: &Trial<'_>) -> Verdict {
+    if trial.can.suspend {
+        return suspend(trial).await;
+    }
     let sandbox = trial.sandbox().await?;
     for (what, done) in [("Pausing", sandbox.pause().await), ("Thawing", sandbox.thaw().await)] {
         let code = done.err().map(|error| error.code);
         ensure!(code == Some(Code::Unsupported), "{what} gave {code:?}, not UNSUPPORTED");
     }
     ensure!(!sandbox.paused(), "It says that it is paused");
+    Ok(())
+}
+
+/// Ends processes instead of freezing them.
+async fn suspend(trial: &Trial<'_>) -> Verdict {
+    let sandbox = trial.sandbox().await?;
+    trial.sh(&sandbox, "echo kept >file").await?;
+    let mut running = trial.spawn(&sandbox, shell("echo ready; sleep 1000")).await?;
+    trial.read_until(&mut *running, "ready\n").await?;
+    for _ in 0..2 {
+        trial.within("pausing", sandbox.pause()).await??;
+    }
+    ensure!(sandbox.paused(), "It does not say that it is paused");
+    let code = trial.within("the command's end", collect(&mut *running)).await?.err().map(|error| error.code);
+    ensure!(code == Some(Code::SandboxPaused), "The running command ended with {code:?}, not SANDBOX_PAUSED");
+    let code = sandbox.spawn(shell("true")).await.err().map(|error| error.code);
+    ensure!(code == Some(Code::SandboxPaused), "A command gives {code:?}, not SANDBOX_PAUSED");
+    for _ in 0..2 {
+        trial.within("thawing", sandbox.thaw()).await??;
+    }
+    ensure!(
+        !sandbox.paused() && sandbox.processes_lost(),
+        "It still is paused, or does not say what was lost"
+    );
+    let kept = trial.sh(&sandbox, "cat file").await?;
+    ensure!(kept == "kept", "The file holds {kept:?}");
     Ok(())
 }
 

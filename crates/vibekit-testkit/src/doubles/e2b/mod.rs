@@ -36,7 +36,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Answer, Log, Scripted};
+use super::Log;
+use super::scripted::{Answer, Scripted};
 use process::Table;
 use room::Room;
 

@@ -1,0 +1,7 @@
+'use strict'
+
+/** The services' own clients. */
+
+const { providerClient } = require('../../testing/provider-clients')
+
+module.exports = { name: 'official', client: providerClient }
