@@ -46,20 +46,30 @@ function createModel({ words = WORDS } = {}) {
       ensure(body.tool_choice?.name === 'json', 'no tool choice')
       call.prompt = body.messages[0].content[0].text
       const input = object(body.tools[0].input_schema)
-      result = { content: [{ type: 'text', text: 'Here.' }, { type: 'tool_use', id: 't', name: 'json', input }] }
+      result = {
+        id: 'msg_1', type: 'message', role: 'assistant', model: body.model, stop_reason: 'tool_use', stop_sequence: null,
+        content: [{ type: 'text', text: 'Here.' }, { type: 'tool_use', id: 't', name: 'json', input }],
+        usage: { input_tokens: 1, output_tokens: 1 },
+      }
     } else if (path.endsWith('/responses')) {
       call.prompt = body.input[0].content[0].text
       ensure(body.text.format.type === 'json_schema' && body.text.format.strict === true, 'no schema')
       ensure(('temperature' in body) !== /^(o|gpt-5)/.test(body.model), 'temperature')
-      result = { output: [{ type: 'reasoning' }, { type: 'message', content: [{ type: 'output_text', text: JSON.stringify(object(body.text.format.schema)) }] }] }
+      const content = [{ type: 'output_text', text: JSON.stringify(object(body.text.format.schema)), annotations: [] }]
+      result = {
+        id: 'resp_1', created_at: 1, model: body.model, incomplete_details: null,
+        output: [{ type: 'reasoning', id: 'rs_1', summary: [] }, { type: 'message', id: 'msg_1', role: 'assistant', content }],
+        usage: { input_tokens: 1, output_tokens: 1 },
+      }
     } else if (path.endsWith('/chat/completions')) {
       call.prompt = body.messages[0].content
       const schema = body.response_format?.json_schema.schema ?? body.tools?.[0].function.parameters
       const answered = JSON.stringify(object(schema))
       const message = body.response_format
         ? { role: 'assistant', content: answered }
-        : { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'json', arguments: answered } }] }
-      result = { choices: [{ index: 0, message }] }
+        : { role: 'assistant', content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'json', arguments: answered } }] }
+      const usage = { prompt_tokens: 1, completion_tokens: 1 }
+      result = { id: 'chatcmpl-1', created: 1, model: body.model, choices: [{ index: 0, message, finish_reason: 'stop' }], usage }
     } else {
       return { status: 404, body: { error: { message: `no such path: ${path}` } } }
     }

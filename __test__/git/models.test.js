@@ -70,7 +70,7 @@ test.each([
   expect(asked.url).toBe(url)
   expect(asked.body.model).toBe(model)
   expect(asked.headers.Authorization).toBe('Bearer the-key')
-  expect(asked.prompt).toBe(`You are tasked to create a commit message based on the following task:\n\npatch:\n\n${PATCH}`)
+  expect(asked.prompt).toBe(`You are tasked to create a commit message based on the following task:\n\n\npatch:\n\n${PATCH}`)
 })
 
 test('Claude asks Anthropic, with its body to the letter', async () => {
@@ -144,7 +144,7 @@ test('the task of the last turn is told', async () => {
   const asked = await push({ type: 'codex', provider: 'openai', apiKey: 'k' }, {
     prepare: (kit) => kit.runTests(),
   })
-  expect(asked.prompt).toContain('based on the following task:\nInstall dependencies and run tests\npatch:')
+  expect(asked.prompt).toContain('based on the following task:\nInstall dependencies and run tests\n\npatch:')
 })
 
 test('secrets are not in what a model gets, and neither are diffs without an end', async () => {

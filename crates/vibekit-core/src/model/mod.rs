@@ -66,7 +66,7 @@ impl Author {
     fn prompt(&self, wish: &str, patch: &str) -> String {
         let patch = patch::digest(patch, &self.secrets, patch::LIMIT);
         format!(
-            "You are tasked to create {wish} based on the following task:\n{}\npatch:\n\n{patch}",
+            "You are tasked to create {wish} based on the following task:\n{}\n\npatch:\n\n{patch}",
             self.task
         )
     }
