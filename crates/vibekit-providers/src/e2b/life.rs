@@ -28,11 +28,22 @@ pub(super) struct Life {
     state: watch::Sender<State>,
     /// When the lifetime was last counted from.
     renewed: Mutex<Instant>,
+    /// Pausing, thawing, and what a paused sandbox is woken for: one after the other.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Life {
     pub(super) fn new() -> Self {
-        Self { state: watch::channel(State::Running).0, renewed: Mutex::new(Instant::now()) }
+        Self {
+            state: watch::channel(State::Running).0,
+            renewed: Mutex::new(Instant::now()),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Waits until nobody else changes whether the sandbox is paused, and keeps others from it.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     pub(super) fn state(&self) -> State {

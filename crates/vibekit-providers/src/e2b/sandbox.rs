@@ -11,7 +11,7 @@ use vibekit_sandbox::{Code, Command, Error, Process, Program, Result, Sandbox, S
 use super::control::{Attached, Control};
 use super::daemon::{Daemon, Start};
 use super::life::{Life, State, killed};
-use super::process::{self, ABSENT, Greeting, Launch, Place, THERE};
+use super::process::{self, Greeting, Launch, Place};
 use super::unique::unique;
 use super::{errors, files, tree};
 
@@ -132,11 +132,9 @@ impl E2bSandbox {
             lines.push(format!("exec <{file} && rm -f -- {file} || exit 1"));
         }
         if let Program::Exec { program, .. } = &command.program {
-            let (name, token) = (quote(program), format!("vibekit-{mark}"));
-            lines.push(format!(
-                "command -v -- {name} >/dev/null 2>&1 || {{ printf %s {token}{ABSENT} >&2; exit 127; }}\nprintf %s {token}{THERE} >&2"
-            ));
-            greeting = Some(Greeting { token, program: program.clone() });
+            let expected = Greeting::new(&mark, program);
+            lines.push(expected.lines());
+            greeting = Some(expected);
         }
         if command.background {
             lines.push(format!("mkdir -p {LOGS} && exec >>{LOGS}/{mark}.log 2>&1 || exit 1"));
@@ -287,6 +285,7 @@ impl Sandbox for E2bSandbox {
     }
 
     async fn pause(&self) -> Result<()> {
+        let _turn = self.life.turn().await;
         match self.life.state() {
             State::Paused => return Ok(()),
             State::Over(error) => return Err(error),
@@ -307,6 +306,7 @@ impl Sandbox for E2bSandbox {
     }
 
     async fn thaw(&self) -> Result<()> {
+        let _turn = self.life.turn().await;
         if let State::Over(error) = self.life.state() {
             return Err(error);
         }

@@ -92,25 +92,38 @@ pub(super) async fn end(daemon: &Daemon, mark: &str, main: u32, grace: Duration)
     }
 }
 
-/// How the main process ended, if it has although something it started still holds its output open. The daemon takes no notice
-/// of it until that lets go, so until then it is there as what the kernel calls a zombie, with its status
-/// (`proc_pid_stat(5)`).
-pub(super) async fn main_ended(daemon: &Daemon, pid: u32) -> Option<Ended> {
+/// A main process that has ended, and whether something it started still is there, which may hold its output open.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) ended: Ended,
+    pub(super) held: bool,
+}
+
+/// Whether the main process has ended, though the daemon has not told. The daemon takes no notice of it until everybody has let
+/// go of its output, so until then it is there as what the kernel calls a zombie, with its status (`proc_pid_stat(5)`).
+pub(super) async fn look(daemon: &Daemon, mark: &str, pid: u32) -> Option<Found> {
     const STATE: usize = 0;
     // Of the fields after the name: the manual counts 52 of all.
     const STATUS: usize = 49;
-    let script = "read -r line <\"/proc/$1/stat\" && printf %s \"${line##*) }\"";
-    let output = as_root(daemon, &["-c", script, "sh", &pid.to_string()], PATIENCE).await.ok()?;
+    // The environment of a zombie is empty, so only those that run are found.
+    let script = r#"
+read -r line <"/proc/$2/stat" && printf '%s\n' "${line##*) }"
+grep -lqF "$1" /proc/[0-9]*/environ 2>/dev/null && echo held
+"#;
+    let args = ["-c", script, "sh", &format!("{MARK}={mark}"), &pid.to_string()];
+    let output = as_root(daemon, &args, PATIENCE).await.ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    if output.code != 0 || fields.get(STATE) != Some(&"Z") {
+    let mut lines = text.lines();
+    let fields: Vec<&str> = lines.next()?.split_whitespace().collect();
+    if fields.get(STATE) != Some(&"Z") {
         return None;
     }
     let status: i32 = fields.get(STATUS)?.parse().ok()?;
-    Some(match status & 0x7f {
+    let ended = match status & 0x7f {
         0 => Ended { exit_code: status >> 8 & 0xff, exited: true, status: String::new() },
         signal => Ended { exit_code: -1, exited: false, status: format!("signal: signal {signal}") },
-    })
+    };
+    Some(Found { ended, held: lines.next() == Some("held") })
 }
 
 /// Runs a helper as root, since what a command starts through `sudo` is root's, or as the sandbox's own user where there is
