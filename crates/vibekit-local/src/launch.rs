@@ -23,6 +23,7 @@ use crate::fail;
 use crate::helper;
 use crate::link::{Link, hear, heard, locked, tell, unready, untold};
 use crate::network;
+use crate::peer;
 use crate::plan::Plan;
 use crate::refusal::{Missing, unsupported};
 use crate::state::Held;
@@ -33,6 +34,8 @@ use crate::watched::{watched, watched_both};
 const READY: Duration = Duration::from_secs(20);
 /// How long an init that is on its way out is waited for.
 const LEAVING: Duration = Duration::from_secs(10);
+/// Between two looks at what an init does that cannot be waited for.
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// A living init, freshly started or found.
 pub(crate) struct Live {
@@ -54,6 +57,15 @@ pub(crate) struct Live {
 pub(crate) struct Helper {
     child: Child,
     socket: OwnedFd,
+}
+
+/// A session that was built and is as it was asked for, and whose init waits to be told that it is accepted.
+struct Raised {
+    helper: Helper,
+    process: Guard,
+    greeting: Greeting,
+    /// What a persistent session is given: where it listens, its lock, where it says good-bye.
+    handed: Vec<OwnedFd>,
 }
 
 /// A session that was built and accepted, and belongs to no runtime yet.
@@ -90,6 +102,10 @@ impl Helper {
     /// One thread does all of it in one go: on a busy machine every hand-over between threads would cost more than a
     /// step of the work itself.
     pub(crate) fn build(self, plan: &Plan, held: &Held) -> Result<Built> {
+        self.raise(plan, held)?.commit()
+    }
+
+    fn raise(self, plan: &Plan, held: &Held) -> Result<Raised> {
         let groups = plan.groups()?;
         let persistent = !held.meta.ephemeral();
         let lock = if persistent { Some(init_lock(held)?) } else { None };
@@ -114,9 +130,17 @@ impl Helper {
         let process = Guard(Some(process.map_err(|errno| fail::internal("pidfd_open", errno))?));
         let mut greeting = Greeting::default();
         while !greeting.hear(listen(&self.socket)?, config)? {}
+        Ok(Raised { helper: self, process, greeting, handed })
+    }
+}
+
+impl Raised {
+    /// Accepts the session. Its init hears of it when it gets to run.
+    fn commit(self) -> Result<Built> {
+        let Self { helper, process, greeting, handed } = self;
         let fds: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
-        say(&self.socket, &ToInit::Commit, &fds)?;
-        let socket = rustix::io::fcntl_dupfd_cloexec(&self.socket, 3)
+        say(&helper.socket, &ToInit::Commit, &fds)?;
+        let socket = rustix::io::fcntl_dupfd_cloexec(&helper.socket, 3)
             .and_then(|socket| rustix::io::ioctl_fionbio(&socket, true).map(|()| socket))
             .map_err(|errno| fail::internal("socketpair", errno))?;
         Ok(Built { socket, process, greeting })
@@ -244,20 +268,10 @@ async fn greeted(
 
 /// Connects to a living init; `None` when there is none.
 pub(crate) async fn attach(config: &Config, held: &Held, first: u32) -> Result<Option<Live>> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-        .map_err(|errno| fail::internal("socket", errno))?;
-    let directory = held.directory()?;
-    let address = address(&directory.path("ctl.sock"))?;
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) => {}
-        Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
-        Err(errno) => return Err(fail::state(&held.path.join("ctl.sock"), "Connecting to", errno)),
-    }
-    let peer =
-        rustix::net::sockopt::socket_peercred(&socket).map_err(|errno| fail::internal("peer", errno))?;
-    let process =
-        pidfd_open(peer.pid, PidfdFlags::NONBLOCK).ok().and_then(|fd| watched(fd, Interest::READABLE).ok());
+    let Some(socket) = connect(held).await? else { return Ok(None) };
+    // The process that listened, which is the init: nobody else ever listens there. That it answers, and only then is
+    // the descriptor used, shows that it was alive when its number was looked up, and the number still its own.
+    let process = peer::process(&socket).and_then(|fd| watched(fd, Interest::READABLE).ok());
     let socket = watched_both(socket)?;
     let message = ToInit::Attach { version: VERSION, token: config.token };
     let attached = match tell(&socket, &message, &[]).await {
@@ -272,7 +286,30 @@ pub(crate) async fn attach(config: &Config, held: &Held, first: u32) -> Result<O
     }
 }
 
-/// A fresh listening socket in the session's directory, in the place of whatever was there.
+/// A connection to the control socket. An init that lives and does not listen has not got to it yet, or is on its way
+/// out: either is waited for.
+async fn connect(held: &Held) -> Result<Option<OwnedFd>> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .map_err(|errno| fail::internal("socket", errno))?;
+    let directory = held.directory()?;
+    let address = address(&directory.path("ctl.sock"))?;
+    let give_up = Instant::now() + LEAVING;
+    loop {
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => return Ok(Some(socket)),
+            Err(Errno::NOENT | Errno::CONNREFUSED) if held.init_lock()?.is_some() => return Ok(None),
+            Err(Errno::NOENT | Errno::CONNREFUSED) if Instant::now() < give_up => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(Errno::NOENT | Errno::CONNREFUSED) => return Err(stuck(held)),
+            Err(errno) => return Err(fail::state(&held.path.join("ctl.sock"), "Connecting to", errno)),
+        }
+    }
+}
+
+/// A fresh socket in the session's directory, in the place of whatever was there. The init will listen on it, and nobody
+/// else may: whoever connects is told the process that listened, and takes that for the init.
 fn control_socket(held: &Held) -> Result<OwnedFd> {
     let path = held.path.join("ctl.sock");
     let directory = held.directory()?;
@@ -284,7 +321,6 @@ fn control_socket(held: &Held) -> Result<OwnedFd> {
             Err(errno) => return Err(errno),
         }
         rustix::net::bind(&socket, &SocketAddrUnix::new(directory.path("ctl.sock"))?)?;
-        rustix::net::listen(&socket, 16)?;
         Ok(socket)
     };
     make().map_err(|errno| fail::state(&path, "Making", errno))
@@ -298,12 +334,16 @@ fn init_lock(held: &Held) -> Result<OwnedFd> {
             return Ok(lock);
         }
         if Instant::now() >= give_up {
-            return Err(Error::new(Code::SessionInUse, "An earlier init of this session does not end")
-                .with("sessionId", held.meta.id.clone())
-                .retryable());
+            return Err(stuck(held));
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(AGAIN);
     }
+}
+
+fn stuck(held: &Held) -> Error {
+    Error::new(Code::SessionInUse, "An earlier init of this session does not end")
+        .with("sessionId", held.meta.id.clone())
+        .retryable()
 }
 
 fn address(path: &Path) -> Result<SocketAddrUnix> {
@@ -432,5 +472,49 @@ fn missing(failure: &Failure) -> Missing {
         errno: failure.errno,
         likely_cause: cause.into(),
         fix: fix.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::identity::Caller;
+    use crate::state::State;
+    use crate::toolchain::Toolchains;
+    use crate::{LocalOptions, workspace};
+
+    /// Number of the process behind a descriptor.
+    fn pid(process: &impl AsFd) -> u32 {
+        use std::os::fd::AsRawFd;
+        let path = format!("/proc/self/fdinfo/{}", process.as_fd().as_raw_fd());
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("Pid:\t")).unwrap().parse().unwrap()
+    }
+
+    /// On a busy machine an init gets to run long after it was accepted. Whoever takes the session over in the meantime
+    /// must not take another process for the init: it would kill that one in its stead.
+    #[tokio::test]
+    async fn an_init_that_has_not_got_to_listening_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(&directory.path().join("state")).unwrap();
+        let caller = Caller::current();
+        let held = state.create(&caller, &LocalOptions::default(), "/vibe0", workspace::copy).unwrap();
+        let plan = Plan::new(&held, &caller, &Toolchains::find(None, None)).unwrap();
+        let raised = Helper::start().unwrap().raise(&plan, &held).unwrap();
+        let init = raised.process.0.as_ref().unwrap().try_clone().unwrap();
+        pidfd_send_signal(&init, Signal::STOP).unwrap();
+        let first = raised.commit().unwrap().live(1).unwrap();
+        first.let_go().await;
+        drop(first);
+
+        let mut attached = Box::pin(attach(&plan.config, &held, 1));
+        let early = tokio::time::timeout(Duration::from_millis(50), &mut attached).await;
+        assert!(early.is_err(), "the init stands still and cannot have answered");
+        pidfd_send_signal(&init, Signal::CONT).unwrap();
+        let live = attached.await.unwrap().unwrap();
+        assert_eq!(pid(live.process.lock().await.as_ref().unwrap().get_ref()), pid(&init));
+        live.end().await;
+        state.destroy(&held).unwrap();
     }
 }

@@ -53,6 +53,21 @@ async fn a_session_is_found_again_with_its_processes() {
     assert!(world.sessions().is_empty());
 }
 
+/// Its init may not have heard yet that it was accepted. (A wrong idea of which process that is killed this one.)
+#[tokio::test]
+async fn a_session_that_was_just_made_can_be_taken_over_and_killed() {
+    let world = closed();
+    for _ in 0..20 {
+        let sandbox = world.create().await;
+        let id = sandbox.id().to_owned();
+        sandbox.release().await.unwrap();
+        let again = world.resume(&id).await.unwrap();
+        assert!(!again.processes_lost());
+        again.kill().await.unwrap();
+    }
+    assert!(world.sessions().is_empty());
+}
+
 #[tokio::test]
 async fn files_outlive_a_killed_init() {
     let world = closed();
