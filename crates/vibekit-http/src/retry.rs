@@ -23,11 +23,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The pause before attempt `next` (2 is the first repetition), without what the server asks for.
-    fn pause(&self, next: u32) -> Duration {
+    /// The pause before attempt `next` (2 is the first repetition), without what the server asks for. `chance` is from 0
+    /// to 1.
+    fn pause(&self, next: u32, chance: f64) -> Duration {
         // Half fixed, half by chance, so that many clients that failed together do not come back together.
         let whole = self.first.saturating_mul(1 << next.saturating_sub(2).min(16)).min(self.most);
-        whole / 2 + whole.mul_f64(chance() / 2.0)
+        whole / 2 + whole.mul_f64(chance / 2.0)
     }
 }
 
@@ -43,12 +44,20 @@ fn chance() -> f64 {
 pub struct Retry<T> {
     inner: T,
     backoff: Backoff,
+    chance: Box<dyn Fn() -> f64 + Send + Sync>,
 }
 
 impl<T: Transport> Retry<T> {
     /// Around a transport.
-    pub const fn new(inner: T, backoff: Backoff) -> Self {
-        Self { inner, backoff }
+    pub fn new(inner: T, backoff: Backoff) -> Self {
+        Self { inner, backoff, chance: Box::new(chance) }
+    }
+
+    /// Takes chance, from 0 to 1, from here: a test that is to be repeated brings its own.
+    #[must_use]
+    pub fn with_chance(mut self, chance: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        self.chance = Box::new(chance);
+        self
     }
 
     /// The pause, if this outcome is worth another attempt.
@@ -56,7 +65,7 @@ impl<T: Transport> Retry<T> {
         if next > self.backoff.attempts {
             return None;
         }
-        let pause = self.backoff.pause(next);
+        let pause = self.backoff.pause(next, (self.chance)());
         match outcome {
             Ok(answer) => {
                 let asked = retry_after(&answer.headers);

@@ -252,29 +252,48 @@ impl Provider for DaytonaProvider {
 #[cfg(test)]
 mod tests {
     use vibekit_testkit::doubles::daytona::{Daytona, Generation, Settings};
+    use vibekit_testkit::doubles::{Double, Player};
 
     use super::*;
-    use crate::remote::lifecycle::{Programs, lives};
+    use crate::remote::lifecycle::{Cloud, Sabotage, lives, noticed, replays};
 
-    async fn faulted(generation: Generation, count: u64) {
-        let programs = Arc::new(Programs::default());
-        let player = Some(programs.clone() as _);
-        let double = Daytona::new(Settings { generation, player, ..Settings::default() });
-        let options = json!({ "apiKey": "dtn_key", "apiUrl": "http://double/api" });
-        lives(count, programs, double, |http, sockets| {
+    impl Cloud for Generation {
+        fn double(&self, player: Arc<dyn Player>) -> Arc<dyn Double> {
+            Daytona::new(Settings { generation: *self, player: Some(player), ..Settings::default() })
+        }
+
+        fn provider(&self, http: Arc<dyn Transport>, sockets: Arc<dyn Sockets>) -> Arc<dyn Provider> {
+            let options = json!({ "apiKey": "dtn_key", "apiUrl": "http://double/api" });
             let options = Options::parse(&options, "options", &(Arc::new(|_: &str| None) as _));
             DaytonaProvider::new(options.expect("valid"), http, sockets)
-        })
-        .await;
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn ten_thousand_faulted_lives() {
-        faulted(Generation::Proxy, 10_000).await;
+        lives(&Generation::Proxy, 0..10_000).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn faulted_lives_of_the_older_generation() {
-        faulted(Generation::Api, 1_000).await;
+    async fn ten_thousand_faulted_lives_of_the_older_generation() {
+        lives(&Generation::Api, 0..10_000).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_faulted_life_is_played_again_by_its_seed() {
+        replays(&Generation::Proxy, 0..200).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn faulted_lives_notice_sabotage() {
+        for (sabotage, signs) in [
+            (Sabotage::KeepDeleted, &["left something behind"][..]),
+            (Sabotage::HideMade, &["left something behind"]),
+            (Sabotage::LoseMessages, &["is not what it wrote"]),
+            (Sabotage::NeverAnswer, &["hangs", "nobody waits for"]),
+            (Sabotage::StopNothing, &["nobody waits for"]),
+        ] {
+            noticed(&Generation::Proxy, sabotage, signs).await;
+        }
     }
 }

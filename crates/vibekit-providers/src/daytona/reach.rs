@@ -8,7 +8,7 @@ use bytes::Bytes;
 use vibekit_sandbox::{Code, Error, Result};
 
 use super::sandbox::{Inner, SHORT};
-use crate::remote::{Reach, Report, report, stop_words, tenths};
+use crate::remote::{Reach, Report, persist, report, stop_words, tenths};
 
 /// Between looks at whether a session's shell is through with a command that has ended.
 const SETTLE: [u64; 7] = [0, 10, 30, 60, 200, 500, 1000];
@@ -125,8 +125,7 @@ impl Reach for Remote {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             let Some(command) = command.filter(|_| clean) else {
-                let _ = inner.toolbox.delete_session(&session).await;
-                return;
+                return persist(|| inner.toolbox.delete_session(&session)).await;
             };
             for wait in SETTLE {
                 tokio::time::sleep(Duration::from_millis(wait)).await;

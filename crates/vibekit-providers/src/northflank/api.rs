@@ -46,17 +46,22 @@ impl Api {
     /// Asks, and gives the answer's `data`.
     async fn ask(&self, doing: &str, request: Request) -> Result<Value> {
         let answer = self.send(request).await?;
-        if answer.status != StatusCode::OK {
+        if !answer.status.is_success() {
             return Err(self.refusal(doing, &answer));
         }
         Ok(answer.json().map(|mut body| body["data"].take()).unwrap_or_default())
     }
 
-    /// Asks for a service with no instance.
-    pub(crate) async fn create_service(&self, id: &str, image: &str, env: Value) -> Result<String> {
+    /// Asks for a service with no instance. `None`: there is one of that name.
+    pub(crate) async fn create_service(
+        &self,
+        name: &str,
+        image: &str,
+        env: &Value,
+    ) -> Result<Option<String>> {
         let Options { plan, ephemeral, .. } = &self.options;
         let body = json!({
-            "name": id,
+            "name": name,
             "billing": { "deploymentPlan": plan },
             "deployment": {
                 "instances": 0,
@@ -65,10 +70,16 @@ impl Api {
             },
             "runtimeEnvironment": env,
         });
-        let data = self
-            .ask("creating a service", self.request(Method::POST, "/services/deployment").json(&body))
-            .await?;
-        Ok(data["id"].as_str().unwrap_or(id).to_owned())
+        let request = self.request(Method::POST, "/services/deployment").json(&body);
+        let answer = self.send(request).await?;
+        match answer.status {
+            status if status.is_success() => {
+                let data = answer.json().map(|mut body| body["data"].take()).unwrap_or_default();
+                Ok(Some(data["id"].as_str().unwrap_or(name).to_owned()))
+            }
+            StatusCode::CONFLICT => Ok(None),
+            _ => Err(self.refusal("creating a service", &answer)),
+        }
     }
 
     /// Asks for a service's volume.
@@ -100,7 +111,7 @@ impl Api {
         if answer.status == StatusCode::NOT_FOUND && !names_project(&answer) {
             return Ok(None);
         }
-        if answer.status != StatusCode::OK {
+        if !answer.status.is_success() {
             return Err(self.refusal("looking at the service", &answer));
         }
         let data = answer.json().map(|mut body| body["data"].take()).unwrap_or_default();
@@ -138,7 +149,7 @@ impl Api {
     async fn gone(&self, doing: &str, request: Request) -> Result<bool> {
         let answer = self.send(request).await?;
         match answer.status {
-            StatusCode::OK => Ok(true),
+            status if status.is_success() => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
             _ => Err(self.refusal(doing, &answer)),
         }

@@ -18,6 +18,9 @@ use crate::remote::{Names, WORKING_DIRECTORY, check_env, check_id, check_working
 /// Looks for a service whose making was not answered; it may be made some time after it was asked for.
 const AFTER: [u64; 6] = [0, 500, 2_000, 6_000, 20_000, 60_000];
 
+/// Times another name is tried.
+const NAMES: usize = 3;
+
 /// Opens sandboxes of Northflank.
 pub(crate) struct NorthflankProvider {
     api: Arc<Api>,
@@ -59,28 +62,44 @@ async fn clear(api: Arc<Api>, id: String) {
     }
 }
 
+/// Makes a service of a name nobody has. Its id.
+async fn named(api: &Arc<Api>, image: &str, env: &Value) -> Result<String> {
+    for _ in 0..NAMES {
+        // As upstream's provider calls them: twelve digits.
+        let name = format!("sandbox-{}", &Names::new().job[..12]);
+        match api.create_service(&name, image, env).await {
+            Ok(Some(id)) => return Ok(id),
+            // Somebody else's, which stays as it is.
+            Ok(None) => {}
+            Err(error) => {
+                if error.admitted != Some(Admitted::No) {
+                    tokio::spawn(clear(Arc::clone(api), name));
+                }
+                return Err(error);
+            }
+        }
+    }
+    let text = format!("Northflank: {NAMES} random names for the service were all taken");
+    Err(Error::new(Code::ProviderFailed, text)
+        .with_field(format!("{}.projectId", api.options.path))
+        .with_hint("Delete services of the project that are not needed, or use another project.")
+        .retryable())
+}
+
 async fn create(api: Arc<Api>, request: OpenRequest, directory: String) -> Result<Arc<NorthflankSandbox>> {
-    // As upstream's provider calls them: twelve digits.
-    let name = format!("sandbox-{}", &Names::new().job[..12]);
     let mut env = Map::new();
     for (name, value) in request.env {
         env.insert(name, value.into());
     }
     env.insert(WORKING_DIRECTORY.to_owned(), directory.clone().into());
     let image = api.options.image.clone().unwrap_or_else(|| image(&request.agent).to_owned());
-    let id = match api.create_service(&name, &image, Value::Object(env)).await {
-        Ok(id) => id,
-        Err(error) => {
-            if error.admitted != Some(Admitted::No) {
-                tokio::spawn(clear(api, name));
-            }
-            return Err(error);
-        }
-    };
+    let id = named(&api, &image, &Value::Object(env)).await?;
     let made = finish(&api, &id, directory).await;
     if made.is_err() {
-        // The first failure is the one worth telling.
-        tokio::spawn(clear(api, id));
+        // The first failure is the one worth telling. What cannot be deleted now is tried again.
+        if !matches!(api.delete(&id).await, Ok(true)) {
+            tokio::spawn(clear(api, id));
+        }
     }
     made
 }
@@ -177,19 +196,44 @@ impl Provider for NorthflankProvider {
 mod tests {
     use serde_json::json;
     use vibekit_testkit::doubles::northflank::{Northflank, Settings};
+    use vibekit_testkit::doubles::{Double, Player};
 
     use super::*;
-    use crate::remote::lifecycle::{Programs, lives};
+    use crate::remote::lifecycle::{Cloud, Sabotage, lives, noticed, replays};
+
+    struct World;
+
+    impl Cloud for World {
+        fn double(&self, player: Arc<dyn Player>) -> Arc<dyn Double> {
+            Northflank::new(Settings { player: Some(player), ..Settings::default() })
+        }
+
+        fn provider(&self, http: Arc<dyn Transport>, sockets: Arc<dyn Sockets>) -> Arc<dyn Provider> {
+            let options =
+                json!({ "apiKey": "nf-key-000000", "projectId": "project", "apiUrl": "http://double" });
+            let options = Options::parse(&options, "options", &(Arc::new(|_: &str| None) as _));
+            NorthflankProvider::new(options.expect("valid"), http, sockets)
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn ten_thousand_faulted_lives() {
-        let programs = Arc::new(Programs::default());
-        let double = Northflank::new(Settings { player: Some(programs.clone() as _), ..Settings::default() });
-        let options = json!({ "apiKey": "nf-key-000000", "projectId": "project", "apiUrl": "http://double" });
-        lives(10_000, programs, double, |http, sockets| {
-            let options = Options::parse(&options, "options", &(Arc::new(|_: &str| None) as _));
-            NorthflankProvider::new(options.expect("valid"), http, sockets)
-        })
-        .await;
+        lives(&World, 0..10_000).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_faulted_life_is_played_again_by_its_seed() {
+        replays(&World, 0..200).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn faulted_lives_notice_sabotage() {
+        for (sabotage, signs) in [
+            (Sabotage::KeepDeleted, &["left something behind"][..]),
+            (Sabotage::LoseMessages, &["is not what it wrote"]),
+            (Sabotage::NeverAnswer, &["hangs", "nobody waits for"]),
+        ] {
+            noticed(&World, sabotage, signs).await;
+        }
     }
 }

@@ -110,14 +110,7 @@ impl Reach for Remote {
         Ok(())
     }
 
-    fn done(&self, clean: bool) {
-        if clean {
-            return;
-        }
-        // Its connection broke off; the service lets it go on, but nobody hears of it.
-        let (inner, job) = (Arc::clone(&self.inner), self.job.clone());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { Self::new(inner, &job).stop(0, Duration::ZERO).await.map(drop) });
-        }
+    fn done(&self, _clean: bool) {
+        // A connection of its own, and no place that has to be given back.
     }
 }

@@ -1,4 +1,4 @@
-//! Creations that leave nothing behind when they are given up.
+//! Creations that leave nothing behind when they are given up, and clearing up that does not give up itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +6,28 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use vibekit_sandbox::{Code, Error, Result, Sandbox};
 
-/// The pause before which killing what nobody took is given up.
+/// The pause before which clearing up is given up.
 const LONGEST: Duration = Duration::from_secs(300);
+
+/// True when the sandbox does not run any more, and with it none of its commands.
+pub(crate) fn is_over(error: &Error) -> bool {
+    matches!(error.code, Code::SandboxKilled | Code::SandboxLost | Code::SandboxPaused | Code::Disposed)
+}
+
+/// Does what nobody is there to try again, until it succeeds or the sandbox is over.
+pub(crate) async fn persist<T, F>(mut work: impl FnMut() -> F)
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut pause = Duration::from_millis(500);
+    while let Err(error) = work().await {
+        if is_over(&error) || pause > LONGEST {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
 
 /// A sandbox that ends unless somebody takes it.
 struct Made<S: Sandbox>(Option<Arc<S>>);
@@ -15,14 +35,7 @@ struct Made<S: Sandbox>(Option<Arc<S>>);
 impl<S: Sandbox> Drop for Made<S> {
     fn drop(&mut self) {
         if let (Some(sandbox), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move {
-                // Nobody is there to hear of a failure, and to try again.
-                let mut pause = Duration::from_millis(500);
-                while sandbox.kill().await.is_err() && pause < LONGEST {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-            });
+            runtime.spawn(async move { persist(|| sandbox.kill()).await });
         }
     }
 }

@@ -16,7 +16,7 @@ mod script;
 mod stop;
 
 pub(crate) use check::{check_command, check_env, check_id, check_working_directory};
-pub(crate) use create::unattended;
+pub(crate) use create::{persist, unattended};
 pub(crate) use options::Fields;
 pub(crate) use process::{Raw, Reach, Start, Unwanted, Wire, start};
 pub(crate) use script::{Input, Names, Script, WORKING_DIRECTORY, exports};

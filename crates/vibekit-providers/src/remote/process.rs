@@ -1,5 +1,6 @@
 //! A command that runs elsewhere, as a process.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use vibekit_sandbox::{Code, Command, Control, Error, Exit, Process, Program, Result, Stream};
 
+use super::create::{is_over, persist};
 use super::markers::{Event, Markers, Refusal};
 use super::script::Names;
 use super::stop::Report;
@@ -21,6 +23,9 @@ const START: Duration = Duration::from_secs(60);
 
 /// From the end of the processes to the news of it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Before stopping is tried again, in milliseconds.
+const AGAIN: [u64; 2] = [200, 800];
 
 /// A piece of a command's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +115,9 @@ struct Shared {
 pub(crate) struct RemoteProcess {
     shared: Arc<Shared>,
     wire: Box<dyn Wire>,
+    /// What was found on standard error before the news of the start, which comes on standard output: services do not keep
+    /// the order between the two.
+    early: VecDeque<Event>,
     markers: Markers,
     over: Over,
     stopped: watch::Receiver<bool>,
@@ -151,8 +159,7 @@ impl Drop for Unwanted {
 fn abandon(reach: Arc<dyn Reach>, pid: u32) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(async move {
-            // Whoever let go of it hears of nothing.
-            let _ = reach.stop(pid, Duration::ZERO).await;
+            persist(|| reach.stop(pid, Duration::ZERO)).await;
             reach.done(false);
         });
     }
@@ -164,8 +171,8 @@ pub(crate) async fn start(start: Start) -> Result<RemoteProcess> {
     let reach = Arc::clone(&unwanted.reach);
     let mut markers = Markers::new(&names.mark);
     let begun = begin(&mut *wire, &mut markers, &mut over);
-    let pid = match tokio::time::timeout(START, begun).await {
-        Ok(Ok(Ok(pid))) => pid,
+    let (pid, early) = match tokio::time::timeout(START, begun).await {
+        Ok(Ok(Ok(begun))) => begun,
         Ok(Ok(Err(refusal))) => {
             unwanted.armed = false;
             reach.done(true);
@@ -193,6 +200,7 @@ pub(crate) async fn start(start: Start) -> Result<RemoteProcess> {
     Ok(RemoteProcess {
         shared,
         wire,
+        early,
         markers,
         over,
         stopped: receiver,
@@ -204,8 +212,15 @@ pub(crate) async fn start(start: Start) -> Result<RemoteProcess> {
     })
 }
 
-/// Reads up to the first marker.
-async fn begin(wire: &mut dyn Wire, markers: &mut Markers, over: &mut Over) -> Result<Result<u32, Refusal>> {
+/// Reads up to the news of the start: the main process, and what was on standard error by then.
+async fn begin(
+    wire: &mut dyn Wire,
+    markers: &mut Markers,
+    over: &mut Over,
+) -> Result<Result<(u32, VecDeque<Event>), Refusal>> {
+    // What a shell says that cannot run the line; on standard error it may be the program's already.
+    let mut noise = Vec::new();
+    let mut early = VecDeque::new();
     loop {
         let raw = tokio::select! {
             biased;
@@ -219,17 +234,21 @@ async fn begin(wire: &mut dyn Wire, markers: &mut Markers, over: &mut Over) -> R
             }
             Raw::End(_) => true,
         };
-        let mut noise = Vec::new();
         while let Some(event) = markers.pop() {
             match event {
-                Event::Started(pid) => return Ok(Ok(pid)),
+                Event::Started(pid) => return Ok(Ok((pid, early))),
                 Event::Refused(refusal) => return Ok(Err(refusal)),
-                // What a shell says that cannot run the line.
-                Event::Output(_, bytes) => noise.extend_from_slice(&bytes),
-                Event::Ended(_) | Event::ErrorsEnded => {}
+                Event::Output(Stream::Stdout, bytes) => noise.extend_from_slice(&bytes),
+                Event::Output(Stream::Stderr, _) | Event::ErrorsEnded => early.push_back(event),
+                Event::Ended(_) => {}
             }
         }
         if end {
+            for event in early {
+                if let Event::Output(_, bytes) = event {
+                    noise.extend_from_slice(&bytes);
+                }
+            }
             let noise = String::from_utf8_lossy(&noise);
             let text = format!("The sandbox's shell did not run the command: {}", noise.trim());
             return Err(Error::new(Code::SpawnFailed, text)
@@ -281,7 +300,15 @@ impl Shared {
             told.stopping = true;
             told.timed_out |= timed_out;
         }
-        let done = self.reach.stop(self.pid, grace).await;
+        let mut done = self.reach.stop(self.pid, grace).await;
+        for pause in AGAIN {
+            if done.as_ref().err().is_none_or(is_over) {
+                break;
+            }
+            // A way that fails once is no reason to let a command run on.
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            done = self.reach.stop(self.pid, grace).await;
+        }
         let outcome = match done {
             Ok(report) => {
                 let mut told = self.told();
@@ -323,7 +350,12 @@ impl RemoteProcess {
             if let Some(watchdog) = self.watchdog.take() {
                 watchdog.abort();
             }
-            self.shared.reach.done(clean);
+            if clean {
+                self.shared.reach.done(true);
+            } else {
+                // Its stream broke off. It may run on, and nobody hears of it any more.
+                abandon(Arc::clone(&self.shared.reach), self.shared.pid);
+            }
         }
     }
 }
@@ -339,7 +371,7 @@ impl Process for RemoteProcess {
             return Ok(None);
         }
         loop {
-            while let Some(event) = self.markers.pop() {
+            while let Some(event) = self.early.pop_front().or_else(|| self.markers.pop()) {
                 match event {
                     Event::Output(stream, bytes) => return Ok(Some((stream, bytes))),
                     Event::Ended(code) => self.code = Some(code),
@@ -376,7 +408,9 @@ impl Process for RemoteProcess {
                         _ = gone(over) => {}
                     }
                 }
-                self.conclude(true);
+                // Where the hard way had to be taken nobody has seen its processes end.
+                let clean = !self.shared.told().reset;
+                self.conclude(clean);
                 return Ok(None);
             }
             let waiting = self.code.is_some();
@@ -481,5 +515,75 @@ impl Control for Shared {
 
     async fn stop(&self, grace: Duration) -> Result<()> {
         self.end(grace, false).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Told(VecDeque<Raw>);
+
+    #[async_trait]
+    impl Wire for Told {
+        async fn next(&mut self) -> Result<Raw> {
+            match self.0.pop_front() {
+                Some(raw) => Ok(raw),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl Reach for Nowhere {
+        async fn stop(&self, _pid: u32, _grace: Duration) -> Result<Report> {
+            Ok(Report::default())
+        }
+        async fn reset(&self) {}
+        async fn vanished(&self) -> Option<Error> {
+            None
+        }
+        async fn signal(&self, _pid: u32, _signal: i32) -> Result<()> {
+            Ok(())
+        }
+        async fn write(&self, _bytes: Bytes) -> Result<()> {
+            Ok(())
+        }
+        async fn close_stdin(&self) -> Result<()> {
+            Ok(())
+        }
+        fn done(&self, _clean: bool) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn standard_error_that_overtakes_the_start_is_not_lost() {
+        let raw = |stream, text: &'static str| Raw::Output(stream, Bytes::from_static(text.as_bytes()));
+        let wire = Told(VecDeque::from([
+            raw(Stream::Stderr, "all of it\n\x1eMARK.\n"),
+            raw(Stream::Stdout, "\x1eMARK+7\nout\n\x1eMARK=3\n"),
+        ]));
+        let (_over, receiver) = watch::channel(None);
+        let begin = tokio::time::Instant::now();
+        let mut process = start(Start {
+            names: Names { job: "JOB".to_owned(), mark: "MARK".to_owned() },
+            program: "sh".to_owned(),
+            directory: "/".to_owned(),
+            timeout: None,
+            background: false,
+            wire: Box::new(wire),
+            unwanted: Unwanted::new(Arc::new(Nowhere)),
+            over: receiver,
+        })
+        .await
+        .expect("started");
+        let mut output = [Vec::new(), Vec::new()];
+        while let Some((stream, bytes)) = process.next().await.expect("no failure") {
+            output[usize::from(stream == Stream::Stderr)].extend_from_slice(&bytes);
+        }
+        assert_eq!(output, [b"out\n".to_vec(), b"all of it\n".to_vec()]);
+        assert_eq!(process.exit().await.map(|exit| exit.code), Ok(3));
+        assert_eq!(begin.elapsed(), Duration::ZERO, "it waited for the end of standard error");
     }
 }
