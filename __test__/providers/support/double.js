@@ -15,11 +15,14 @@ afterAll(() => {
   for (const child of running.splice(0)) child.stdin.end()
 })
 
-/** Starts a double; `env` may put programs on its sandboxes' `PATH`. */
-async function startDouble(name, env = {}) {
+/**
+ * Starts a double; `env` may put programs on its sandboxes' `PATH`, `options` are further arguments of the program
+ * (crates/vibekit-testkit/src/bin/cloud-double.rs).
+ */
+async function startDouble(name, env = {}, options = []) {
   // Cargo does nothing if it is up to date, which it is after the Rust tests.
   execFileSync('cargo', ['build', '--quiet', '-p', 'vibekit-testkit', '--bin', 'cloud-double'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
-  const child = spawn(path.join(root, process.env.CARGO_TARGET_DIR ?? 'target', 'debug/cloud-double'), [name], {
+  const child = spawn(path.join(root, process.env.CARGO_TARGET_DIR ?? 'target', 'debug/cloud-double'), [name, ...options], {
     env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
@@ -44,6 +47,8 @@ async function startDouble(name, env = {}) {
     leftovers: () => tell('leftovers'),
     /** The requests since the last call. */
     requests: () => tell('requests'),
+    /** What only one double understands. */
+    tell,
   }
 }
 

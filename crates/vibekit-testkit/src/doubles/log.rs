@@ -9,6 +9,7 @@ const KEPT: usize = 64 << 10;
 
 /// A request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Logged {
     /// Method.
     pub method: String,
@@ -52,6 +53,12 @@ impl Log {
     #[must_use]
     pub fn all(&self) -> Vec<Logged> {
         self.lock().clone()
+    }
+
+    /// Everything since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<Logged> {
+        std::mem::take(&mut self.lock())
     }
 
     /// Requests of a method whose path begins with `path`.

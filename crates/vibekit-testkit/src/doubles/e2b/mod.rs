@@ -2,8 +2,8 @@
 //! processes of this machine. For tests only.
 //!
 //! Clients are pointed at it by `E2B_API_URL` and `E2B_SANDBOX_URL`; the header `E2b-Sandbox-Id` (or a host
-//! `49983-<id>.…`) says which sandbox a request of the daemon's is for. Under `/__double` tests read the requests and script
-//! answers: `GET` and `DELETE /__double/requests`, `POST` and `DELETE /__double/answers` ([`Answer`]), `GET /__double/sandboxes`.
+//! `49983-<id>.…`) says which sandbox a request of the daemon's is for. Below `/double` tests in other languages steer it; see
+//! `World::steer`.
 //!
 //! What it is held to is what the official client and the published `@vibe-kit/e2b` take it for
 //! (`__test__/providers/e2b`). Known differences from the real service: a command keeps running as the user of the double
@@ -236,8 +236,8 @@ impl World {
     async fn answer(self: Arc<Self>, request: Request<Body>) -> io::Result<Response<Body>> {
         let (head, body) = request.into_parts();
         let body = to_bytes(body, LARGEST).await.map_err(io::Error::other)?;
-        if let Some(path) = head.uri.path().strip_prefix("/__double/") {
-            return Ok(self.steer(head.method.as_str(), path, &body));
+        if let Some(path) = head.uri.path().strip_prefix("/double/") {
+            return Ok(self.steer(path, &body));
         }
         self.log.push(&head.method, &head.uri, &head.headers, &body);
         let scripted = self.answers.take(&head.method, &head.uri);
@@ -275,39 +275,46 @@ impl World {
         }
     }
 
-    /// What tests ask of the double itself.
-    fn steer(&self, method: &str, path: &str, body: &[u8]) -> Response<Body> {
-        match (method, path) {
-            ("GET", "requests") => reply(200, &json!(self.log.all())),
-            ("DELETE", "requests") => {
-                self.log.clear();
-                reply(200, &Value::Null)
+    /// What tests ask of the double itself: `requests` since the last call, `sandboxes` and their processes, `leftovers` (ids of
+    /// sandboxes), `answer` (adds an [`Answer`]), `clear` (forgets those), `vanish` and `break` (with the id of a sandbox).
+    fn steer(&self, what: &str, body: &[u8]) -> Response<Body> {
+        let id = || serde_json::from_slice::<String>(body).unwrap_or_default();
+        match what {
+            "requests" => reply(200, &json!(self.log.take())),
+            "sandboxes" => {
+                let places: Vec<_> = self.sandboxes().values().cloned().collect();
+                let tell = |place: &Arc<Place>| {
+                    let left = place.end.borrow().saturating_duration_since(tokio::time::Instant::now());
+                    json!({
+                        "id": place.id,
+                        "template": place.template,
+                        "paused": place.paused(),
+                        "metadata": place.metadata,
+                        "processes": tree::of_sandbox(&place.id),
+                        "secondsLeft": left.as_secs_f64(),
+                    })
+                };
+                reply(200, &places.iter().map(tell).collect())
             }
-            ("POST", "answers") => match serde_json::from_slice(body) {
+            "leftovers" => reply(200, &self.sandboxes().keys().cloned().collect()),
+            "answer" => match serde_json::from_slice(body) {
                 Ok(answer) => {
                     self.answers.add(answer);
-                    reply(200, &Value::Null)
+                    reply(200, &json!({}))
                 }
                 Err(error) => reply(400, &json!({ "message": error.to_string() })),
             },
-            ("DELETE", "answers") => {
+            "clear" => {
                 self.answers.clear();
-                reply(200, &Value::Null)
+                reply(200, &json!({}))
             }
-            ("GET", "sandboxes") => {
-                let places: Vec<_> = self.sandboxes().values().cloned().collect();
-                let tell = |place: &Arc<Place>| json!({ "id": place.id, "paused": place.paused(), "metadata": place.metadata, "processes": tree::of_sandbox(&place.id) });
-                reply(200, &places.iter().map(tell).collect::<Value>())
-            }
-            ("POST", "vanish") => {
-                self.end(&String::from_utf8_lossy(body));
-                reply(200, &Value::Null)
-            }
-            ("POST", "break") => {
-                if let Some(place) = self.place(&String::from_utf8_lossy(body)) {
+            "vanish" => reply(200, &json!(self.end(&id()))),
+            "break" => {
+                let place = self.place(&id());
+                if let Some(place) = &place {
                     place.break_streams();
                 }
-                reply(200, &Value::Null)
+                reply(200, &json!(place.is_some()))
             }
             _ => reply(404, &json!({ "message": "the double has no such thing" })),
         }

@@ -13,7 +13,8 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
 use super::{Place, World, frames, tree};
 
-/// Bytes read from a pipe at once, as the daemon does it; the environment variable of a command overrides it, for benchmarks.
+/// Bytes read from a pipe at once, as the daemon does it; an environment variable of the sandbox or of the command overrides
+/// it, for tests of what is cut and for benchmarks.
 const CHUNK: usize = 32 << 10;
 const CHUNK_VARIABLE: &str = "E2B_DOUBLE_FRAME";
 /// How long an end is remembered.
@@ -115,15 +116,15 @@ pub(super) async fn start(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    let mut chunk = CHUNK;
+    let own = place.env.iter().find(|(name, _)| name == CHUNK_VARIABLE).map(|(_, size)| size.as_str());
+    let mut chunk = own;
     if let Some(variables) = config["envs"].as_object() {
         for (name, value) in variables {
             command.env(name, value.as_str().unwrap_or_default());
         }
-        if let Some(size) = variables.get(CHUNK_VARIABLE).and_then(Value::as_str) {
-            chunk = size.parse().unwrap_or(CHUNK).max(1);
-        }
+        chunk = variables.get(CHUNK_VARIABLE).and_then(Value::as_str).or(own);
     }
+    let chunk = chunk.and_then(|size| size.parse().ok()).unwrap_or(CHUNK).max(1);
     let mut child = command.spawn().map_err(|error| ("internal", error.to_string()))?;
     let pid = child.id().unwrap_or(0);
     let noise = world.options.noise;
