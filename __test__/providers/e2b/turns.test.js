@@ -134,6 +134,14 @@ test('a paused session is resumed by its next user, with what ran in it', async 
   expect(await other.getHost(8080)).toBe(`8080-${await kit.getSession()}.e2b.app`)
 })
 
+test('a session of the published provider is taken up by the id it gave', async () => {
+  const { kit } = kitOf('codex')
+  await kit.executeCommand('echo kept >kept')
+  const { kit: other } = kitOf('codex')
+  await other.setSession(`${await kit.getSession()}-6532622b`)
+  expect((await other.executeCommand('cat kept')).stdout).toBe('kept\n')
+})
+
 test('a turn that is cancelled leaves no process behind', async () => {
   const { kit, events } = kitOf('codex', { secrets: { PATH: `/vibe0/bin:${process.env.PATH}` } })
   await kit.executeCommand(`mkdir -p bin && printf '%s\\n' '#!/bin/sh' 'sleep 600 & echo on >/tmp/on; sleep 600' >bin/codex && chmod +x bin/codex`)
