@@ -13,7 +13,7 @@ const HEADERS = [
 
 /** A request as it compares: ids and tokens without what a sandbox has for itself. */
 function normal({ method, path, query, headers, body }) {
-  const id = /i0[0-9a-f]{19}/g
+  const id = /i[0-9a-f]{20}/g
   const plain = (text) => text.replace(id, '<id>').replace(/envd-token-[0-9a-f]+/, '<token>')
   const kept = HEADERS.filter((name) => headers[name] !== undefined).map((name) => [name, plain(headers[name])])
   return { method, path: plain(path), query, headers: Object.fromEntries(kept), body: plain(body) }

@@ -151,8 +151,8 @@ async fn create(world: &Arc<World>, version: u8, body: &Value) -> Response<Body>
             format!("you have reached the maximum number of concurrent E2B sandboxes ({most})"),
         );
     }
-    let number = world.number();
-    let id = format!("i{number:020x}");
+    let digits = World::unique();
+    let id = format!("i{digits}");
     let folder = world.folder.path().join(&id);
     let built = match std::fs::create_dir_all(&folder) {
         Ok(()) if world.options.isolated => Room::build(&folder).await,
@@ -172,7 +172,7 @@ async fn create(world: &Arc<World>, version: u8, body: &Value) -> Response<Body>
     let place = Arc::new(Place {
         id: id.clone(),
         template: template.to_owned(),
-        token: secure.then(|| format!("envd-token-{number:08x}")),
+        token: secure.then(|| format!("envd-token-{digits}")),
         metadata: body["metadata"].clone(),
         env: env.unwrap_or_default(),
         room,

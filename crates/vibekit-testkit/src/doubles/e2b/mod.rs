@@ -95,7 +95,6 @@ pub(crate) struct World {
     sandboxes: Mutex<HashMap<String, Arc<Place>>>,
     /// Holds `bin/sudo`, and a home for each sandbox.
     folder: tempfile::TempDir,
-    numbers: AtomicU64,
 }
 
 /// One sandbox.
@@ -132,7 +131,6 @@ impl Double {
             answers: Scripted::default(),
             sandboxes: Mutex::default(),
             folder: tree::folder()?,
-            numbers: AtomicU64::new(0),
         });
         let server = tokio::spawn(serve(listener, Arc::clone(&world))).abort_handle();
         Ok(Self { addr, world, server })
@@ -227,9 +225,10 @@ impl World {
         self.sandboxes().get(id).cloned()
     }
 
-    /// The next number; ids and tokens are made of it.
-    fn number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+    /// Twenty digits that no other double of this machine has: processes are found by the id that is made of them.
+    fn unique() -> String {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        format!("{:08x}{:012x}", std::process::id(), NUMBERS.fetch_add(1, Ordering::Relaxed))
     }
 
     /// An error closes the connection without an answer.
