@@ -1169,6 +1169,11 @@ export interface LocalSupport {
   ownUser: boolean
   /** True when memory and CPU limits hold for a session as a whole. */
   cgroups: boolean
+  /**
+   * True when `pause()` is by the kernel's freezer, which nothing inside can notice; otherwise it is by signals, which parents of
+   * the stopped processes see, and which something inside can undo for some milliseconds.
+   */
+  freezer: boolean
   /** Limits that cannot be enforced here, by name. */
   unenforced: string[]
   /** Microseconds the probe took. */

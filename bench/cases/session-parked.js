@@ -25,7 +25,7 @@ module.exports = defineCase({
   subjects: ['ours'],
   rounds: 1,
   quickRounds: 1,
-  limitS: 240,
+  limitS: 1200,
   figures: [
     { label: 'made, used once, and parked', of: 'parkPerS', unit: '/s', more: true },
     { label: 'processes while parked', of: 'processes', unit: '', atMost: 0 },

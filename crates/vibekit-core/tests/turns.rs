@@ -131,6 +131,24 @@ impl World {
         }
     }
 
+    /// The line of a helper command.
+    fn line(&self) -> &str {
+        match &self.command.as_ref().unwrap().program {
+            Program::Shell(line) => line,
+            Program::Exec { program, .. } => panic!("the program {program}"),
+        }
+    }
+
+    /// A helper command ends.
+    fn answers(&mut self, stdout: String) {
+        let report = Report { stdout, ..Report::default() };
+        self.input(Input::Ran { op: self.next, ticket: self.run, result: Ok(Box::new(report)) });
+    }
+
+    fn notices(&self, code: &str) -> usize {
+        self.events.iter().filter(|event| event["type"] == "notice" && event["code"] == code).count()
+    }
+
     fn finished(&self) -> &Value {
         let last = self.events.last().unwrap();
         assert_eq!(last["type"], "finished", "{last}");
@@ -324,4 +342,98 @@ fn a_command_is_held_to_reading_or_refused() {
             );
         }
     }
+}
+
+const SNAPSHOT: &str = "--system-prompt-snapshot";
+const FILE: &str = "1:2:3:4";
+
+fn help_without(flag: &str) -> String {
+    let help = include_str!("helps/claude.txt").replace(flag, "--another");
+    format!("{FILE}\n{help}")
+}
+
+#[test]
+fn a_program_that_says_no_in_unknown_words_is_asked_for_its_flags_once() {
+    let mut world = World::new(None);
+    world.begin(json!({}));
+    assert!(world.args().iter().any(|flag| flag == SNAPSHOT));
+    world.says(Stream::Stderr, "claude: bad usage, sorry\n");
+    world.exits(64);
+    assert!(world.outcome.is_none());
+    assert!(world.line().contains("stat -L") && world.line().contains("claude --help"), "{}", world.line());
+    world.answers(help_without(SNAPSHOT));
+    let args = world.args();
+    assert!(!args.iter().any(|flag| flag == SNAPSHOT), "{args:?}");
+    assert!(args.iter().any(|flag| flag == "--include-partial-messages"), "{args:?}");
+    world.says(Stream::Stdout, &format!("{INIT}\n{TEXT}\n{RESULT}\n"));
+    world.exits(0);
+    assert!(matches!(world.outcome, Some(Ok(_))), "{:?}", world.outcome);
+    assert_eq!((world.notices("flag_refused"), &world.finished()["outcome"]), (1, &json!("success")));
+
+    // Known for good: by this object, and by the next one, as long as it is the same file.
+    world.begin(json!({}));
+    assert!(!world.args().iter().any(|flag| flag == SNAPSHOT));
+    for (file, dropped) in [(FILE, true), ("1:2:9:9", false)] {
+        let mut other = World::new(world.record.clone());
+        other.begin(json!({}));
+        assert!(other.line().contains("stat -L") && !other.line().contains("--help"), "{}", other.line());
+        other.answers(format!("{file}\n"));
+        assert_eq!(!other.args().iter().any(|flag| flag == SNAPSHOT), dropped, "{file}");
+        other.says(Stream::Stdout, &format!("{INIT}\n{TEXT}\n{RESULT}\n"));
+        other.exits(0);
+        assert!(matches!(other.outcome, Some(Ok(_))));
+        assert_eq!(other.record.as_ref().unwrap().contains(SNAPSHOT), dropped);
+    }
+}
+
+#[test]
+fn a_program_that_knows_our_flags_has_failed_for_another_reason() {
+    for (code, told) in [
+        (1, format!("{FILE}\n{}", include_str!("helps/claude.txt"))),
+        (2, String::new()),
+        (64, format!("{FILE}\nno such option")),
+    ] {
+        let mut world = World::new(None);
+        world.begin(json!({}));
+        world.says(Stream::Stderr, "something is wrong\n");
+        world.exits(code);
+        world.answers(told);
+        let error = world.outcome.take().unwrap().unwrap_err();
+        assert_eq!(error.details["exitCode"], json!(code), "{error:?}");
+        assert!(error.message.contains("something is wrong"), "{error:?}");
+        assert_eq!(world.finished()["outcome"], "error");
+        // Not asked again.
+        world.begin(json!({}));
+        world.exits(code);
+        assert!(world.outcome.is_some());
+    }
+}
+
+#[test]
+fn a_call_that_ends_while_the_program_is_asked_has_its_last_event() {
+    let mut world = World::new(None);
+    world.begin(json!({}));
+    world.exits(2);
+    world.line();
+    world.input(Input::Cancel { op: world.next });
+    assert!(world.stopped);
+    world.ends(Exit { code: 143, signal: Some(15), ..Exit::default() });
+    assert_eq!(world.outcome.take().unwrap().unwrap_err().code, Code::Aborted);
+    assert_eq!(world.finished()["outcome"], "cancelled");
+}
+
+#[test]
+fn a_flag_that_is_refused_by_name_is_kept_with_the_session() {
+    let mut world = World::new(None);
+    world.begin(json!({}));
+    world.says(Stream::Stderr, "error: unknown option '--session-id'\n");
+    world.exits(1);
+    assert!(world.line().contains("claude --help"));
+    // A look that comes to nothing changes nothing about what was said.
+    world.answers(String::new());
+    assert!(!world.args().iter().any(|flag| flag == "--session-id"));
+    world.says(Stream::Stdout, &format!("{INIT}\n{TEXT}\n{RESULT}\n"));
+    world.exits(0);
+    assert!(matches!(world.outcome, Some(Ok(_))), "{:?}", world.outcome);
+    assert_eq!(world.notices("flag_refused"), 1);
 }

@@ -11,11 +11,15 @@ mod options;
 mod refusal;
 
 #[cfg(target_os = "linux")]
+mod cgroups;
+#[cfg(target_os = "linux")]
 mod clock;
 #[cfg(target_os = "linux")]
 mod fail;
 #[cfg(target_os = "linux")]
 mod files;
+#[cfg(target_os = "linux")]
+mod freezer;
 #[cfg(target_os = "linux")]
 mod helper;
 #[cfg(target_os = "linux")]

@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use vibekit_core::{Code, Error, Result};
 use vibekit_sandboxd_wire::RLimit;
 
+use crate::cgroups::{hierarchy, name};
 use crate::identity::Caller;
 use crate::{Limits, fail};
 
@@ -34,6 +35,8 @@ struct Group {
     settings: Vec<Setting>,
     /// File that counts kills for want of memory.
     kills: Option<&'static str>,
+    /// Of the second version.
+    unified: bool,
 }
 
 /// The limits of one session and how they are enforced.
@@ -66,7 +69,12 @@ impl Enforced {
                 ];
                 (settings, "memory.oom_control")
             };
-            groups.push(Group { path: place.path.join(name(id)), settings, kills: Some(kills) });
+            groups.push(Group {
+                path: place.path.join(name(id)),
+                settings,
+                kills: Some(kills),
+                unified: place.unified,
+            });
         }
         let memory_grouped = !groups.is_empty();
         if let Some(cores) = limits.cpu
@@ -91,7 +99,7 @@ impl Enforced {
             let path = place.path.join(name(id));
             match groups.iter_mut().find(|group| group.path == path) {
                 Some(group) => group.settings.extend(settings),
-                None => groups.push(Group { path, settings, kills: None }),
+                None => groups.push(Group { path, settings, kills: None, unified: place.unified }),
             }
         } else if limits.cpu.is_some() && !best_effort {
             return Err(unsupported("cpu"));
@@ -164,6 +172,11 @@ impl Enforced {
         counts.sum()
     }
 
+    /// The session's own group of the second version, if its limits need one.
+    pub(crate) fn unified(&self) -> Option<&Path> {
+        self.groups.iter().find(|group| group.unified).map(|group| group.path.as_path())
+    }
+
     pub(crate) fn remove(&self) {
         for group in &self.groups {
             // Busy while something still runs in it; the next end of the session tries again.
@@ -179,60 +192,10 @@ pub(crate) fn unenforced(caller: &Caller) -> Vec<&'static str> {
     list
 }
 
-fn name(id: &str) -> String {
-    format!("vibekit-{id}")
-}
-
 fn unsupported(limit: &str) -> Error {
     let field = format!("environment.local.limits.{limit}");
     let remedy = "Remove it, or set limits.bestEffort to true to have it approximated.";
     let mut error = Error::invalid(&field, "cannot be enforced on this machine", remedy);
     error.code = Code::LimitUnsupported;
     error
-}
-
-struct Place {
-    path: PathBuf,
-    unified: bool,
-}
-
-/// Where groups with this controller can be made.
-fn hierarchy(controller: &str, caller: &Caller) -> Option<Place> {
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let mount = |wanted: &dyn Fn(&str, &str) -> bool| {
-        mounts.lines().find_map(|line| {
-            let mut fields = line.split(' ').skip(1);
-            let (path, kind, options) = (fields.next()?, fields.next()?, fields.next()?);
-            wanted(kind, options).then(|| PathBuf::from(path))
-        })
-    };
-    let within = |root: PathBuf, group: &str| root.join(group.trim_start_matches('/'));
-    let group = |wanted: &dyn Fn(&str) -> bool| {
-        own.lines().find_map(|line| {
-            let (_, rest) = line.split_once(':')?;
-            let (controllers, path) = rest.split_once(':')?;
-            wanted(controllers).then(|| path.to_owned())
-        })
-    };
-    let named = |list: &str| list.split(',').any(|name| name == controller);
-    // The second version first: its groups can be delegated to users.
-    if let Some(root) = mount(&|kind, _| kind == "cgroup2")
-        && let Some(group) = group(&|controllers| controllers.is_empty())
-    {
-        let path = within(root, &group);
-        let enabled = fs::read_to_string(path.join("cgroup.subtree_control")).unwrap_or_default();
-        if enabled.split_whitespace().any(|name| name == controller) && writable(&path) {
-            return Some(Place { path, unified: true });
-        }
-    }
-    if !caller.privileged {
-        return None;
-    }
-    let path = within(mount(&|kind, options| kind == "cgroup" && named(options))?, &group(&named)?);
-    writable(&path).then_some(Place { path, unified: false })
-}
-
-fn writable(path: &Path) -> bool {
-    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }

@@ -187,11 +187,20 @@ impl Link {
 
     /// Asks something. The answer comes within [`ANSWER`] or the connection is given up.
     pub(crate) async fn ask(&self, message: impl FnOnce(u32) -> ToInit) -> Result<Answer> {
+        self.ask_with(message, &[]).await
+    }
+
+    /// As [`Self::ask`], with descriptors.
+    pub(crate) async fn ask_with(
+        &self,
+        message: impl FnOnce(u32) -> ToInit,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Answer> {
         let request = self.number();
         let (sender, receiver) = oneshot::channel();
         locked(&self.shared.requests).insert(request, sender);
         let forget = Forget { shared: &self.shared, request };
-        self.tell(&message(request), &[]).await?;
+        self.tell(&message(request), fds).await?;
         let answer = tokio::time::timeout(ANSWER, receiver).await;
         drop(forget);
         match answer {

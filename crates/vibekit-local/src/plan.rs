@@ -2,13 +2,15 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use vibekit_core::Result;
 use vibekit_egress::Policy;
 use vibekit_sandboxd_wire::{Access, Bind, Config, Identity, VERSION};
 
+use crate::cgroups;
 use crate::fail;
+use crate::freezer::Freezer;
 use crate::identity::Caller;
 use crate::limits::Enforced;
 use crate::network;
@@ -32,6 +34,10 @@ pub(crate) struct Plan {
     /// Variables of every command beside the usual ones.
     pub(crate) env: Vec<(String, String)>,
     limits: Enforced,
+    /// The name of the session's control groups.
+    group: String,
+    /// Looked for when it is needed first; `None` in it where there can be none.
+    freezer: OnceLock<Option<Freezer>>,
 }
 
 impl Plan {
@@ -79,6 +85,8 @@ impl Plan {
             path: tools.path.clone(),
             env,
             limits,
+            group: cgroups::name(&meta.id),
+            freezer: OnceLock::new(),
         })
     }
 
@@ -92,8 +100,21 @@ impl Plan {
         self.limits.memory_kills()
     }
 
+    /// What holds the session still when it is paused, where this machine lets us have it.
+    pub(crate) fn freezer(&self) -> Option<&Freezer> {
+        let find = || match self.limits.unified() {
+            // Within, so that the limits go on to hold.
+            Some(own) => Some(Freezer::new(own.join("frozen"))),
+            None => cgroups::unified().map(|place| Freezer::new(place.join(&self.group))),
+        };
+        self.freezer.get_or_init(find).as_ref()
+    }
+
     /// Removes the control groups once nothing runs in them.
     pub(crate) fn remove_groups(&self) {
+        if let Some(Some(freezer)) = self.freezer.get() {
+            freezer.remove();
+        }
         self.limits.remove();
     }
 }

@@ -73,8 +73,12 @@ impl LocalProvider {
         let caller = self.0.caller;
         let probed = unattended(Arc::clone(&provider.0).made(WORKING_DIRECTORY.to_owned()), true).await?;
         let landlock = probed.live().await.map(|live| live.landlock);
+        let session = Arc::clone(&probed);
+        let freezer =
+            blocking(move || Ok(session.plan.freezer().is_some_and(|freezer| freezer.freeze().is_ok())))
+                .await;
         probed.kill().await?;
-        let landlock = landlock?;
+        let (landlock, freezer) = (landlock?, freezer?);
         let unenforced = limits::unenforced(&caller);
         Ok(Support {
             tier: "namespaces",
@@ -82,6 +86,7 @@ impl LocalProvider {
             read_only: landlock >= READ_ONLY_SINCE,
             own_user: caller.privileged,
             cgroups: !unenforced.contains(&"memory"),
+            freezer,
             unenforced,
             probe_us: u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
         })

@@ -35,6 +35,9 @@ pub struct Support {
     pub own_user: bool,
     /// True when control groups can be made: memory and CPU limits hold for the session as a whole.
     pub cgroups: bool,
+    /// True when a pause is by the kernel's freezer, which nothing inside can notice; otherwise it is by signals, which
+    /// parents of the stopped processes see, and which something inside can undo for some milliseconds.
+    pub freezer: bool,
     /// Limits that cannot be enforced here, by name.
     pub unenforced: Vec<&'static str>,
     /// How long the probe took, in microseconds.

@@ -1,6 +1,7 @@
 //! A session this process owns. All objects for the same session share one of these.
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
@@ -11,6 +12,8 @@ use vibekit_core::{Code, Error, Result};
 use vibekit_sandboxd_wire::{Job, READ_ONLY_SINCE, ToInit};
 
 use crate::clock::Clock;
+use crate::fail;
+use crate::freezer::Freezer;
 use crate::launch::{self, Built, Helper, Live};
 use crate::link::{self, Answer};
 use crate::plan::Plan;
@@ -147,6 +150,8 @@ impl Session {
         let held = session.held().await?;
         if let Some(live) = launch::attach(&session.plan.config, &held, held.first_command()).await? {
             session.clock.set_paused(live.paused);
+            // An earlier owner may have made the group; looked for here, it is removed with the session.
+            session.plan.freezer();
             session.adopt(&mut *session.live.lock().await, live)?;
         } else {
             session.processes_lost.store(held.processes_lost(), Ordering::Release);
@@ -272,15 +277,35 @@ impl Session {
         if paused {
             self.clock.set_paused(true);
         }
-        let answer = if paused {
-            live.link.ask(|request| ToInit::Pause { request }).await
-        } else {
-            live.link.ask(|request| ToInit::Thaw { request }).await
-        };
+        let answer = if paused { self.hold_still(&live).await } else { self.let_run(&live).await };
         if answer.is_ok() != paused {
             self.clock.set_paused(false);
         }
-        answer.map(drop)
+        answer
+    }
+
+    /// By the freezer if there is one and it takes hold, otherwise by signals.
+    async fn hold_still(self: &Arc<Self>, live: &Live) -> Result<()> {
+        let session = Arc::clone(self);
+        let frozen = blocking(move || Ok(session.plan.freezer().and_then(|freezer| freezer.freeze().ok())));
+        if let Some(group) = frozen.await? {
+            live.link.ask_with(|request| ToInit::Pause { request }, &[group.as_fd()]).await?;
+            let session = Arc::clone(self);
+            if blocking(move || Ok(session.plan.freezer().is_some_and(Freezer::wait))).await? {
+                return Ok(());
+            }
+        }
+        live.link.ask(|request| ToInit::Pause { request }).await.map(drop)
+    }
+
+    async fn let_run(self: &Arc<Self>, live: &Live) -> Result<()> {
+        let session = Arc::clone(self);
+        blocking(move || match session.plan.freezer().map_or(Ok(()), Freezer::thaw) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(fail::internal("Thawing the session", fail::errno(&error))),
+        })
+        .await?;
+        live.link.ask(|request| ToInit::Thaw { request }).await.map(drop)
     }
 
     /// All commands the init knows, and the number of processes.

@@ -281,6 +281,64 @@ async fn a_paused_session_stands_still() {
     again.kill().await.unwrap();
 }
 
+/// By the freezer, where there is one: nothing inside is told of the pause, and its control group goes with the session.
+#[tokio::test]
+async fn a_pause_is_not_noticed() {
+    let world = closed();
+    if !world.provider.probe().await.unwrap().freezer {
+        return;
+    }
+    let sandbox = world.create().await;
+    let watching = "trap 'echo continued' CONT; echo ready; while :; do echo tick; sleep 0.01; done";
+    let mut process = sandbox.spawn(shell(watching)).await.unwrap();
+    let mut text = String::new();
+    for _ in 0..3 {
+        sandbox.pause().await.unwrap();
+        sandbox.thaw().await.unwrap();
+        let seen = text.matches("tick").count();
+        while text.matches("tick").count() < seen + 3 {
+            let (_, bytes) = process.next().await.unwrap().unwrap();
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    assert!(!text.contains("continued"), "{text}");
+
+    // What is stopped while it stands still ends all the same, with everything below it.
+    sandbox.pause().await.unwrap();
+    process.control().stop(Duration::from_secs(1)).await.unwrap();
+    while process.next().await.unwrap().is_some() {}
+    let exit = process.exit().await.unwrap();
+    assert!(exit.stopped.is_some(), "{exit:?}");
+    sandbox.thaw().await.unwrap();
+    assert_eq!(sh(&sandbox, "pgrep -c sleep; true").await, "0");
+    let groups = || {
+        let paths = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+        let places = paths.map(|entry| entry.path()).chain(["/sys/fs/cgroup".into()]);
+        let all = places.filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten();
+        all.filter(|entry| entry.file_name().to_string_lossy().contains(sandbox.id())).count()
+    };
+    sandbox.kill().await.unwrap();
+    assert_eq!(groups(), 0);
+}
+
+/// A pause by signals is undone by them, one by the freezer by the freezer, whoever does it.
+#[tokio::test]
+async fn another_owner_lets_a_paused_session_run() {
+    let world = closed();
+    let sandbox = world.create().await;
+    let background = Command { background: true, ..shell("while :; do echo >> ticks; sleep 0.01; done") };
+    sandbox.spawn(background).await.unwrap();
+    sandbox.pause().await.unwrap();
+    let id = sandbox.id().to_owned();
+    sandbox.release().await.unwrap();
+    let again = world.resume(&id).await.unwrap();
+    let ticks = async || again.files().unwrap().read("ticks").await.map_or(0, |text| text.len());
+    let before = ticks().await;
+    again.thaw().await.unwrap();
+    until("it ticks again", async || ticks().await > before).await;
+    again.kill().await.unwrap();
+}
+
 #[tokio::test]
 async fn files_without_a_command() {
     let world = closed();

@@ -17,7 +17,7 @@ pub use message::{Background, Exec, Failure, FromInit, Job, Listener, Reason, St
 pub use socket::{MAX_FDS, Received, receive, send};
 
 /// Changes with every incompatible change of the messages.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Largest message either side accepts, in bytes. Above what `execve` accepts for arguments and environment
 /// (a quarter of the stack limit, at most 6 MiB), so "too long" is told by the kernel and not by this crate.

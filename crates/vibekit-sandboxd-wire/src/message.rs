@@ -40,12 +40,13 @@ pub enum ToInit {
         /// True when the command's time limit is the reason.
         timed_out: bool,
     },
-    /// Stop all processes until [`ToInit::Thaw`].
+    /// Stop all processes until [`ToInit::Thaw`]. Descriptor: the `cgroup.procs` file of a frozen control group, to be joined
+    /// by everybody. Without one, or where that is refused, they are stopped by signals.
     Pause {
         /// Answered with [`FromInit::Done`].
         request: u32,
     },
-    /// Let them run again.
+    /// Let them run again. The group has been thawed by the host.
     Thaw {
         /// Answered with [`FromInit::Done`].
         request: u32,

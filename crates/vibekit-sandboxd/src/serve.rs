@@ -22,7 +22,7 @@ use crate::failure::{At, Result};
 use crate::job::{Ended, Job, Log, Stop};
 use crate::launch::{Handed, become_user, control};
 use crate::network::Listening;
-use crate::{attest, lockdown, network, processes, root, sys};
+use crate::{attest, freezer, lockdown, network, processes, root, sys};
 
 /// Rounds of killing one by one before the whole session is held still for a moment.
 const QUICK_ROUNDS: u32 = 4;
@@ -30,7 +30,7 @@ const QUICK_ROUNDS: u32 = 4;
 const ROUND: Duration = Duration::from_millis(5);
 /// After this a tree that cannot be ended takes the session's other processes with it.
 const GIVE_UP: Duration = Duration::from_secs(2);
-/// A stopped process can still be continued by a timer of its own; while paused, everything is stopped this often.
+/// A stopped process can still be continued by a timer of its own; while paused by signals, everything is stopped this often.
 const HOLD: Duration = Duration::from_millis(10);
 /// Grace for foreground commands whose host went away.
 const ORPHAN_GRACE_MS: u64 = 2000;
@@ -74,6 +74,7 @@ pub(crate) fn session(mut config: Box<Config>, handed: Handed) -> Result<Infalli
         jobs: Vec::new(),
         clock: Clock::start(),
         paused: false,
+        signalled: false,
         idle_since: Some(Instant::now()),
         idle_told: false,
         unwanted_since: None,
@@ -136,6 +137,8 @@ struct Init {
     jobs: Vec<Job>,
     clock: Clock,
     paused: bool,
+    /// Paused by signals, for want of a freezer.
+    signalled: bool,
     /// Since when there is no process at all.
     idle_since: Option<Instant>,
     idle_told: bool,
@@ -239,7 +242,7 @@ impl Init {
             Some(until(since.into_iter().flatten().min()? + Duration::from_millis(ms)))
         });
         let applicants = self.applicants.iter().map(|(_, since)| until(*since + GIVE_UP));
-        stops.chain(deadlines).chain(idle).chain(applicants).chain(self.paused.then_some(HOLD)).min()
+        stops.chain(deadlines).chain(idle).chain(applicants).chain(self.signalled.then_some(HOLD)).min()
     }
 
     fn tell(&mut self, message: FromInit, fds: Vec<OwnedFd>) {
@@ -347,6 +350,9 @@ impl Init {
                 if !self.paused {
                     self.paused = true;
                     self.clock.pause();
+                }
+                if !self.signalled && !fds.first().is_some_and(freezer::gather) {
+                    self.signalled = true;
                     sys::signal_all(libc::SIGSTOP);
                 }
                 self.tell(FromInit::Done { request }, Vec::new());
@@ -355,6 +361,9 @@ impl Init {
                 if self.paused {
                     self.paused = false;
                     self.clock.thaw();
+                }
+                if self.signalled {
+                    self.signalled = false;
                     sys::signal_all(libc::SIGCONT);
                 }
                 self.tell(FromInit::Done { request }, Vec::new());
@@ -585,11 +594,12 @@ impl Init {
                 let _ = sys::signal(process.pid, libc::SIGCONT);
             }
         }
-        let paused = self.paused;
+        let (paused, signalled) = (self.paused, self.signalled);
         let Some(job) = self.jobs.get_mut(index) else { return };
         if paused && job.reports.is_some() {
-            // The command's parent has to run to see its children end.
-            let _ = sys::signal(job.parent, libc::SIGCONT);
+            // The command's parent has to run to see its children end. Where it is frozen it cannot: then it goes too, and
+            // we see to them.
+            let _ = sys::signal(job.parent, if signalled { libc::SIGCONT } else { libc::SIGKILL });
         }
         if let Some(stop) = &mut job.stop {
             stop.seen.extend(tree);
@@ -611,9 +621,9 @@ impl Init {
         }
     }
 
-    /// Keeps a paused session still.
+    /// Keeps a session still that was paused by signals.
     fn hold(&self) {
-        if self.paused {
+        if self.signalled {
             let stopping: Vec<u32> =
                 self.jobs.iter().filter(|job| job.stop.is_some()).map(|job| job.parent).collect();
             sys::signal_all(libc::SIGSTOP);

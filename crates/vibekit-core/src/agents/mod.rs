@@ -11,6 +11,7 @@ mod config;
 mod failure;
 mod gemini;
 mod grok;
+mod help;
 mod instruction;
 mod json;
 mod kind;
@@ -25,7 +26,10 @@ use crate::command::{Exit, Invocation};
 use crate::event::Body;
 use crate::{Error, Result};
 
+pub(crate) use help::{Look, is_usage, look};
+
 pub use config::{AgentConfig, Credentials, validate};
+pub use help::{optional_flags, unlisted_flags};
 pub use kind::AgentKind;
 pub use shell::{Route, sandbox_env, shell_command};
 pub use turn::{Ending, TurnRequest};

@@ -30,6 +30,7 @@
 //! `SANDBOX_LOST`, `DISPOSED`) keeps its own sentence. Whatever output is held is delivered before a failure.
 
 mod calls;
+mod flags;
 pub mod limits;
 mod output;
 mod sandbox;
@@ -81,6 +82,10 @@ pub struct Machine {
     requests: BTreeMap<Ticket, OpId>,
     /// Flags the installed agent was found to refuse.
     dropped_flags: Vec<String>,
+    /// What the record says about the agent's program was compared with it.
+    compared: bool,
+    /// The agent's program was asked for its flags.
+    asked_flags: bool,
     disposing: bool,
     /// Disposes that wait for slots and stopped runs to be gone.
     disposers: Vec<OpId>,
@@ -167,6 +172,8 @@ impl Machine {
             task: None,
             requests: BTreeMap::new(),
             dropped_flags: Vec::new(),
+            compared: false,
+            asked_flags: false,
             disposing: false,
             disposers: Vec::new(),
             stopping: std::collections::BTreeSet::new(),

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::flags::FLAG_REFUSED;
 use super::output::Feed;
 use super::slot::Phase;
 use super::steps::Stage;
-use super::work::{Request, Scripted, Why, Work, route};
+use super::work::{Request, Scripted, Suspect, Why, Work, route};
 use super::{Alarm, Kind, Machine, aborted, killed, limits, timed_out};
 use crate::agents::{self, TurnRequest};
 use crate::command::{Command, Exit, Program, Stdin};
@@ -212,6 +213,10 @@ impl Machine {
             self.emit(op, &[crate::protocol::Channel::Event], text);
         }
         self.remember(ticket, true);
+        if let Some((work, _)) = self.work_mut(op) {
+            let given = |flag: &&&str| invocation.args.iter().any(|argument| argument == **flag);
+            work.flags = agents::optional_flags(kind).iter().filter(given).copied().collect();
+        }
         env.extend(invocation.env);
         Ok(Launch {
             command: Command {
@@ -339,6 +344,16 @@ impl Machine {
         } else {
             agent_failed(agent, &finished, &report.exit, &tail)
         };
+        let idle = events == 0 && report.exit.signal.is_none() && !report.exit.timed_out;
+        let suspect = Suspect { error, report, envelope, finished };
+        if idle && agents::is_usage(suspect.report.exit.code) {
+            return self.suspect_flags(op, suspect);
+        }
+        self.fail_suspect(op, suspect);
+    }
+
+    pub(super) fn fail_suspect(&mut self, op: OpId, suspect: Suspect) {
+        let Suspect { error, report, envelope, finished } = suspect;
         self.fail_turn(op, error, Some(report), envelope, finished);
     }
 
@@ -377,7 +392,7 @@ impl Machine {
             let flag = flag.clone();
             let message = format!("The installed agent refuses {flag}; the turn runs without it.");
             self.dropped_flags.push(flag);
-            ("flag_refused", message)
+            (FLAG_REFUSED, message)
         } else {
             return false;
         };
@@ -390,7 +405,11 @@ impl Machine {
         if let Some((work, _)) = self.work_mut(op) {
             work.unfinished = Some((envelope.clone(), ending.finished.clone()));
         }
-        self.main(op);
+        if code == FLAG_REFUSED {
+            self.ask_flags(op)
+        } else {
+            self.main(op)
+        }
         true
     }
 
@@ -751,7 +770,7 @@ const START: &str = "{\"type\": \"start\", \"sandbox_id\": ";
 const END: &str = "{\"type\": \"end\", \"sandbox_id\": ";
 
 /// Something of ours that the caller should know.
-fn notice(code: &str, message: &str) -> Body {
+pub(super) fn notice(code: &str, message: &str) -> Body {
     Body::Notice {
         severity: Severity::Warning,
         code: code.to_owned(),

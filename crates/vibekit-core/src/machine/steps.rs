@@ -30,8 +30,12 @@ pub(super) enum Stage {
     Clone,
     /// Changes to the branch.
     Branch,
+    /// Finds out whether the agent's program is the one whose flags are known.
+    Program,
     /// The user's command, or the agent.
     Main,
+    /// After an agent that did nothing: asks its program which flags it knows.
+    Flags,
     /// Everything: the call is a script.
     Whole,
 }
@@ -217,7 +221,7 @@ impl Machine {
 
     // ---- its progress ----------------------------------------------------------------------------------------------
 
-    fn begin_script(&mut self, op: OpId, stage: Stage, script: Script) {
+    pub(super) fn begin_script(&mut self, op: OpId, stage: Stage, script: Script) {
         let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) else { return };
         work.stage = stage;
         work.script = Some(script);
@@ -338,6 +342,8 @@ impl Machine {
                 }
                 self.main(op);
             }
+            (Stage::Program, Ok(told)) => self.program_told(op, &told),
+            (Stage::Flags, Ok(told)) => self.flags_told(op, &told),
             (Stage::Clone, Err(error)) => {
                 // Those that waited for this clone share its failure instead of repeating it one after another.
                 let parked = match self.slots.get_mut(&ticket) {
@@ -364,6 +370,9 @@ impl Machine {
 
     /// The command or the agent.
     pub(super) fn main(&mut self, op: OpId) {
+        if self.compare_program(op) {
+            return;
+        }
         if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
             work.stage = Stage::Main;
             work.helper = None;
@@ -425,8 +434,10 @@ impl Machine {
         };
         self.runs.insert(ticket, op);
         if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
+            if work.stage == Stage::Main {
+                work.unfinished = None;
+            }
             work.turn = launch.turn;
-            work.unfinished = None;
             work.run =
                 Some(Run { ticket, feed: launch.feed, alarm: None, left, armed_at: now, stopping: None });
         }

@@ -4,9 +4,10 @@ use super::output::Feed;
 use super::steps::{Pending, Stage};
 use crate::agents::Route;
 use crate::config::{DriverKind, Generation, Setup};
+use crate::error::Error;
 use crate::event::Finished;
 use crate::github::{Label, Merge};
-use crate::protocol::{Call, Channel, Message, Mode, Ticket, TimerId};
+use crate::protocol::{Call, Channel, Message, Mode, Report, Ticket, TimerId};
 use crate::script::Script;
 use crate::turn::{Envelope, Turn};
 
@@ -28,6 +29,10 @@ pub(super) struct Work {
     pub(super) turn: Option<Box<Turn>>,
     /// A turn that is to be run again, until it is: should that not come about, its last event is still owed.
     pub(super) unfinished: Option<(Envelope, Finished)>,
+    /// A turn that may have failed for a flag of ours, while the program is asked.
+    pub(super) suspect: Option<Box<Suspect>>,
+    /// Optional flags the agent was given.
+    pub(super) flags: Vec<&'static str>,
     /// When the call came.
     pub(super) began: u64,
 }
@@ -86,6 +91,14 @@ pub(super) struct Generate {
     pub(super) anew: bool,
     /// How often it was tried again without a flag.
     pub(super) flags_dropped: u32,
+}
+
+/// How a turn failed.
+pub(super) struct Suspect {
+    pub(super) error: Error,
+    pub(super) report: Report,
+    pub(super) envelope: Envelope,
+    pub(super) finished: Finished,
 }
 
 /// A run in flight.
@@ -273,6 +286,8 @@ impl Work {
             run: None,
             turn: None,
             unfinished: None,
+            suspect: None,
+            flags: Vec::new(),
             began: now,
         })
     }

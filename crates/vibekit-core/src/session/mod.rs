@@ -2,4 +2,4 @@
 
 mod record;
 
-pub use record::{Conversation, Record};
+pub use record::{Conversation, Installed, Record};

@@ -16,6 +16,20 @@ pub struct Record {
     pub conversations: Vec<Conversation>,
     /// Whether the configured repository was cloned into the sandbox.
     pub cloned: bool,
+    /// Programs of agents that were found to refuse flags.
+    pub programs: Vec<Installed>,
+}
+
+/// An installed program and what it does not know.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Installed {
+    /// `claude` …
+    pub agent: String,
+    /// Which file it was; another one is another program, about which nothing is known.
+    pub file: String,
+    /// Optional flags it refuses.
+    pub refused: Vec<String>,
 }
 
 /// A conversation an agent can go on with.
@@ -60,6 +74,14 @@ impl Record {
     pub fn set_conversation(&mut self, conversation: Conversation) {
         self.forget_conversation(&conversation.agent);
         self.conversations.push(conversation);
+    }
+
+    /// Replaces what is known of that agent's program.
+    pub fn set_program(&mut self, program: Installed) {
+        self.programs.retain(|known| known.agent != program.agent);
+        if !program.refused.is_empty() && !program.file.is_empty() {
+            self.programs.push(program);
+        }
     }
 
     /// The agent's conversation cannot be gone on with.

@@ -9,7 +9,7 @@ use super::{AgentConfig, Decoder, TurnRequest};
 
 pub(super) use self::invocation::invocation;
 
-const TRAITS: Traits = Traits {
+pub(super) const TRAITS: Traits = Traits {
     optional_flags: &["--include-partial-messages", "--system-prompt-snapshot", "--session-id"],
     lost: &["No conversation found with session ID"],
 };

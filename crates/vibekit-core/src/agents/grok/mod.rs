@@ -9,7 +9,7 @@ use super::{AgentConfig, Decoder, TurnRequest};
 
 pub(super) use self::invocation::invocation;
 
-const TRAITS: Traits =
+pub(super) const TRAITS: Traits =
     Traits { optional_flags: &["--output-format", "--verbatim"], lost: &["not found locally"] };
 
 pub(super) fn decoder(config: &AgentConfig, request: &TurnRequest<'_>) -> Box<dyn Decoder> {

@@ -9,7 +9,8 @@ use super::{AgentConfig, Decoder, TurnRequest};
 
 pub(super) use self::invocation::invocation;
 
-const TRAITS: Traits = Traits { optional_flags: &["--thinking", "--auto"], lost: &["Session not found"] };
+pub(super) const TRAITS: Traits =
+    Traits { optional_flags: &["--thinking", "--auto"], lost: &["Session not found"] };
 
 pub(super) fn decoder(config: &AgentConfig, request: &TurnRequest<'_>) -> Box<dyn Decoder> {
     Box::new(OpencodeDecoder::new(Tally::new(config, request)))
