@@ -29,6 +29,7 @@ const PARTS = {
   unprivileged: [unprivileged],
   providers: [
     (more) => jest('official clients', 'jest', ['__test__/providers', ...more], { VIBEKIT_TEST_PROVIDERS: '1' }),
+    faults,
     providers,
   ],
 }
@@ -68,6 +69,17 @@ const numbers = (text, pattern) => [...text.matchAll(pattern)].reduce((sum, [, n
 /** Without colours. @param {string} text */
 // eslint-disable-next-line no-control-regex
 const plainText = (text) => text.replace(/\x1b\[[0-9;]*m/g, '')
+
+/**
+ * E2B's conversations, broken at every byte; `npm test` plays a fifth of them.
+ * @param {string[]} more
+ * @returns {Promise<Tally>}
+ */
+async function faults(more) {
+  const args = ['test', '-p', 'vibekit-providers', '--test', 'e2b', '--', 'conversations', ...more]
+  const env = { ...process.env, VIBEKIT_FAULT_CASES: '10000' }
+  return tally('faults', () => run('cargo', args, { cwd: root, env, keep: 'both' }), cargoCounts)
+}
 
 /**
  * The tests of providers that need a service: a container engine, started for them (root, Debian's docker.io).

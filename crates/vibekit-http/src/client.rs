@@ -61,7 +61,7 @@ impl Client {
                     format!("no connection within {} ms", self.connect.as_millis()),
                 );
             }
-            let reason = if is_tls(error) { Reason::Tls } else { Reason::Connect };
+            let reason = if tls::is_tls(error) { Reason::Tls } else { Reason::Connect };
             return Failure::new(reason, format!("cannot connect: {message}"));
         }
         if error.is_builder() {
@@ -108,22 +108,6 @@ fn chain(error: &reqwest::Error) -> String {
         source = error.source();
     }
     if text.is_empty() { "no reason given".to_owned() } else { text }
-}
-
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if error.is::<rustls::Error>()
-            || error
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref)
-                .is_some_and(|inner| inner.is::<rustls::Error>())
-        {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 #[async_trait]

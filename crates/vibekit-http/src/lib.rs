@@ -24,7 +24,7 @@ pub use client::Client;
 pub use failure::{Failure, Limit, Reason};
 pub use message::{Body, Limits, Request, Response, Streaming};
 pub use redact::Redact;
-pub use retry::{Backoff, Retry, retry_after};
+pub use retry::{Backoff, Retry, in_doubt, retry_after};
 pub use settings::{Lookup, Settings};
 pub use tls::client_config;
 pub use ws::{Closed, End, Message, Opening, Socket, Sockets, WsClient, WsLimits, WsRequest};
@@ -68,5 +68,9 @@ pub trait Transport: Send + Sync + 'static {
 impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
     async fn send(&self, request: Request) -> Result<Streaming, Failure> {
         (**self).send(request).await
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response, Failure> {
+        (**self).fetch(request).await
     }
 }

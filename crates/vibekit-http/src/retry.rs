@@ -3,7 +3,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use vibekit_core::Admitted;
 
-use crate::{Failure, HeaderMap, Reason, Request, StatusCode, Streaming, Transport, header};
+use crate::{
+    Failure, HeaderMap, HeaderName, HeaderValue, Reason, Request, Response, StatusCode, Streaming, Transport,
+    header,
+};
 
 /// How often and when to repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,15 +64,20 @@ impl<T: Transport> Retry<T> {
     }
 
     /// The pause, if this outcome is worth another attempt.
-    fn again(&self, next: u32, repeatable: bool, outcome: &Result<Streaming, Failure>) -> Option<Duration> {
+    fn again(
+        &self,
+        next: u32,
+        repeatable: bool,
+        outcome: Result<(StatusCode, &HeaderMap), &Failure>,
+    ) -> Option<Duration> {
         if next > self.backoff.attempts {
             return None;
         }
         let pause = self.backoff.pause(next, (self.chance)());
         match outcome {
-            Ok(answer) => {
-                let asked = retry_after(&answer.headers);
-                let refused = match answer.status {
+            Ok((status, headers)) => {
+                let asked = retry_after(headers);
+                let refused = match status {
                     StatusCode::TOO_MANY_REQUESTS => repeatable || asked.is_some(),
                     StatusCode::SERVICE_UNAVAILABLE => repeatable || asked.is_some(),
                     StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => repeatable,
@@ -98,16 +106,79 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// Marks an answer before which the same request may have been taken on already. The other side does not send it.
+const DOUBT: HeaderName = HeaderName::from_static("vibekit-earlier-attempt");
+
+/// Whether an earlier attempt of the request that got this answer may have been taken on: a refusal then says nothing about
+/// it.
+#[must_use]
+pub fn in_doubt(headers: &HeaderMap) -> bool {
+    headers.contains_key(DOUBT)
+}
+
+/// What became of the attempts before this one.
+#[derive(Clone, Copy, Default)]
+struct Past {
+    doubt: bool,
+}
+
+impl Past {
+    fn add(&mut self, outcome: Result<(StatusCode, &HeaderMap), &Failure>) {
+        self.doubt |= match outcome {
+            // A gateway may have passed it on before it gave up.
+            Ok((status, _)) => matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT),
+            Err(failure) => failure.admitted != Admitted::No,
+        };
+    }
+
+    fn tell(self, headers: &mut HeaderMap) {
+        headers.remove(DOUBT);
+        if self.doubt {
+            headers.insert(DOUBT, HeaderValue::from_static("unknown"));
+        }
+    }
+
+    fn weaken(self, mut failure: Failure) -> Failure {
+        if self.doubt && failure.admitted == Admitted::No {
+            failure.admitted = Admitted::Unknown;
+        }
+        failure
+    }
+}
+
 #[async_trait]
 impl<T: Transport> Transport for Retry<T> {
     async fn send(&self, request: Request) -> Result<Streaming, Failure> {
-        let mut next = 2;
+        let (mut next, mut past) = (2, Past::default());
         loop {
-            let outcome = self.inner.send(request.clone()).await;
-            match self.again(next, request.repeatable, &outcome) {
-                None => return outcome,
-                Some(pause) => tokio::time::sleep(pause).await,
-            }
+            let mut outcome = self.inner.send(request.clone()).await;
+            let seen = outcome.as_ref().map(|answer| (answer.status, &answer.headers));
+            let Some(pause) = self.again(next, request.repeatable, seen) else {
+                if let Ok(answer) = &mut outcome {
+                    past.tell(&mut answer.headers);
+                }
+                return outcome.map_err(|failure| past.weaken(failure));
+            };
+            past.add(seen);
+            tokio::time::sleep(pause).await;
+            next += 1;
+        }
+    }
+
+    /// An answer that breaks off in its body is repeated like one that does before.
+    async fn fetch(&self, request: Request) -> Result<Response, Failure> {
+        let (mut next, mut past) = (2, Past::default());
+        loop {
+            let mut outcome = self.inner.fetch(request.clone()).await;
+            let seen = outcome.as_ref().map(|answer| (answer.status, &answer.headers));
+            let Some(pause) = self.again(next, request.repeatable, seen) else {
+                if let Ok(answer) = &mut outcome {
+                    past.tell(&mut answer.headers);
+                }
+                return outcome.map_err(|failure| past.weaken(failure));
+            };
+            past.add(seen);
+            tokio::time::sleep(pause).await;
             next += 1;
         }
     }

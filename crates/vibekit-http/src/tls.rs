@@ -1,3 +1,5 @@
+use std::error::Error as StdError;
+use std::io;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -49,4 +51,12 @@ fn bundle(variable: &str, path: &str) -> Result<Vec<CertificateDer<'static>>> {
         return Err(unusable(format!("names {path}, which holds no certificate")));
     }
     Ok(certificates)
+}
+
+/// Whether a failure is TLS's. I/O errors hold it one in the other, and do not tell of it as their source.
+pub(crate) fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || inner.is_some_and(|inner| is_tls(inner))
+        || error.source().is_some_and(|source| is_tls(source))
 }

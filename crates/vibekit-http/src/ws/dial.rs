@@ -91,7 +91,7 @@ impl WsClient {
             .map_err(|_| invalid("the host has no name a certificate could be for"))?;
         let stream =
             TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.map_err(|error| {
-                let reason = if is_tls(&error) { Reason::Tls } else { Reason::Connect };
+                let reason = if tls::is_tls(&error) { Reason::Tls } else { Reason::Connect };
                 Failure::new(reason, format!("cannot connect: {error}"))
             })?;
         upgrade(asked, stream, request).await
@@ -176,10 +176,6 @@ async fn connect_through(
             format!("the proxy refused the way to the service (status {})", status.unwrap_or("unknown")),
         )),
     }
-}
-
-fn is_tls(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 #[async_trait]

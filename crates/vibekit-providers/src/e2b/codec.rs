@@ -216,6 +216,8 @@ pub struct Batch {
     pub output: VecDeque<(Stream, Bytes)>,
     /// In their order. Output of a batch comes after a start and before an end.
     pub events: Vec<Event>,
+    /// The daemon had nothing to say for a while, and said so.
+    pub keepalive: bool,
     /// The stream ended in order, with or without an error.
     pub last: Option<Option<Failed>>,
 }
@@ -232,8 +234,7 @@ struct Told<'m> {
     #[serde(borrow)]
     data: Option<Data<'m>>,
     end: Option<Ended>,
-    #[serde(rename = "keepalive")]
-    _keepalive: Option<IgnoredAny>,
+    keepalive: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -306,6 +307,7 @@ impl Batch {
                     .map_err(|error| Broken(format!("output is no base64: {error}")))?;
             }
         }
+        self.keepalive |= told.keepalive.is_some();
         if let Some(ended) = told.end {
             self.events.push(Event::End(ended));
         }

@@ -224,7 +224,8 @@ impl Control {
 
     /// Kills the sandbox of a label as soon as it shows.
     pub(super) async fn reap(&self, label: &str) {
-        for pause in [5, 15, 40] {
+        // Longer than anything that was sent can be on its way.
+        for pause in [5, 15, 40, 120] {
             tokio::time::sleep(Duration::from_secs(pause)).await;
             if let Ok(Some(id)) = self.find(label).await
                 && self.kill(&id).await.is_ok()

@@ -13,9 +13,10 @@ use super::codec::{Batch, Broken, Decoder, Event, Failed, envelope};
 use super::control::{Attached, Control, version};
 use super::errors;
 
-/// Seconds of silence after which the daemon shall say that it is there.
-const KEEPALIVE: &str = "50";
-/// Silence after which a stream is taken for dead: two of those, and time for the way.
+/// Seconds of silence after which the daemon shall say that it is there. Short, because the end of a command whose output is
+/// held open is believed only when the stream is seen to have nothing left to say.
+const KEEPALIVE: &str = "5";
+/// Silence after which a stream is taken for dead. A daemon that does not do as it is asked says something every 90 s.
 pub(super) const DEAD: Duration = Duration::from_secs(125);
 /// For the daemon to say that it is there.
 const HEALTH: Duration = Duration::from_secs(5);

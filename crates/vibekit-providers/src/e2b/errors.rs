@@ -1,7 +1,7 @@
 //! What the service answers, as errors with a remedy.
 
 use vibekit_core::Admitted;
-use vibekit_http::{Failure, Response, StatusCode, retry_after};
+use vibekit_http::{Failure, Response, StatusCode, in_doubt, retry_after};
 use vibekit_sandbox::{Code, Error};
 
 use super::codec::Failed;
@@ -63,6 +63,16 @@ pub(super) fn gone(id: &str) -> Error {
     Error::new(Code::SandboxLost, format!("{WHO}: the sandbox {id} is not running any more."))
         .with_hint("It was killed, or reached the end of its lifetime. Without a session the next call makes a new one.")
         .with("sandboxId", id)
+}
+
+/// Something on the way to it answered in its place.
+pub(super) fn unreachable(id: &str) -> Error {
+    let mut error =
+        Error::new(Code::ProviderFailed, format!("{WHO}: the sandbox {id} cannot be reached at the moment."))
+            .with_hint("Try again in a moment.")
+            .with("sandboxId", id);
+    error.admitted = Some(Admitted::Unknown);
+    error.retryable()
 }
 
 /// No session has this id.
@@ -132,7 +142,7 @@ pub(super) fn refused(response: &Response, about: About<'_>) -> Error {
         _ => make(Code::ProviderFailed, said),
     };
     error.admitted = Some(match status {
-        400..=499 | 503 => Admitted::No,
+        400..=499 | 503 if !in_doubt(&response.headers) => Admitted::No,
         _ => Admitted::Unknown,
     });
     error.with("httpStatus", status)

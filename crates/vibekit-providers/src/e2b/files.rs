@@ -106,7 +106,7 @@ fn file_error(error: Error, path: &str) -> Error {
 impl Files for E2bSandbox {
     async fn read(&self, path: &str) -> Result<Bytes> {
         let (daemon, path) = (self.ready()?, self.resolve(path));
-        read(daemon, &path).await?.ok_or_else(|| {
+        self.judge(read(daemon, &path).await).await?.ok_or_else(|| {
             Error::new(Code::FileError, format!("E2B: there is no file {path:?}"))
                 .with("path", path)
                 .with("reason", "not_found")
@@ -114,7 +114,8 @@ impl Files for E2bSandbox {
     }
 
     async fn write(&self, path: &str, content: Bytes) -> Result<()> {
-        write(self.ready()?, &self.resolve(path), content).await
+        let written = write(self.ready()?, &self.resolve(path), content).await;
+        self.judge(written).await
     }
 
     async fn list(&self, path: &str) -> Result<Vec<Entry>> {
@@ -122,7 +123,8 @@ impl Files for E2bSandbox {
         let listed = daemon
             .call("/filesystem.Filesystem/ListDir", &json!({ "path": path, "depth": 1 }), true)
             .await
-            .map_err(|error| file_error(error, &path))?;
+            .map_err(|error| file_error(error, &path));
+        let listed = self.judge(listed).await?;
         let entry = |entry: &Value| Entry {
             name: entry["name"].as_str().unwrap_or_default().to_owned(),
             // Names are what the daemon writes; the numbers are what protobuf allows it to write.
@@ -149,6 +151,7 @@ impl Files for E2bSandbox {
     }
 
     async fn remove(&self, path: &str) -> Result<()> {
-        remove(self.ready()?, &self.resolve(path)).await
+        let removed = remove(self.ready()?, &self.resolve(path)).await;
+        self.judge(removed).await
     }
 }

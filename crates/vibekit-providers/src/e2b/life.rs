@@ -146,3 +146,13 @@ pub(super) async fn why_gone(control: &Control, id: &str) -> Option<Error> {
         Err(_) => None,
     }
 }
+
+/// What a call is to be told as that found nobody there: gone only if it is.
+pub(super) async fn judge<T>(control: &Control, id: &str, outcome: Result<T>) -> Result<T> {
+    match outcome {
+        Err(error) if error.code == Code::SandboxLost => {
+            Err(why_gone(control, id).await.unwrap_or_else(|| errors::unreachable(id)))
+        }
+        outcome => outcome,
+    }
+}

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use vibekit_core::Admitted;
 use vibekit_core::text::quote;
 use vibekit_sandbox::{Code, Command, Error, Process, Program, Result, Sandbox, Stdin};
 
 use super::control::{Attached, Control};
 use super::daemon::{Daemon, Start};
-use super::life::{Life, State, killed};
+use super::life::{self, Life, State, killed};
 use super::process::{self, Greeting, Launch, Place};
 use super::unique::unique;
 use super::{errors, files, tree};
@@ -89,8 +90,27 @@ impl E2bSandbox {
         }
     }
 
-    /// Makes the working directory.
+    /// What a call of the daemon gave.
+    pub(super) async fn judge<T>(&self, outcome: Result<T>) -> Result<T> {
+        life::judge(&self.control, self.id(), outcome).await
+    }
+
+    /// Makes the working directory. Doing it twice does no harm.
     pub(super) async fn prepare(&self) -> Result<()> {
+        let mut outcome = self.make_directory().await;
+        for pause in [300, 1200] {
+            match &outcome {
+                Err(error) if error.field.is_none() && self.life.check().is_ok() => {}
+                _ => break,
+            }
+            // A route to a new sandbox may take a moment to appear.
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            outcome = self.make_directory().await;
+        }
+        self.judge(outcome).await
+    }
+
+    async fn make_directory(&self) -> Result<()> {
         let start = Start {
             program: "/bin/sh".to_owned(),
             args: ["-c", DIRECTORY, "sh", &self.directory].map(str::to_owned).into(),
@@ -253,7 +273,12 @@ impl Sandbox for E2bSandbox {
             Stdin::Bytes(bytes) if !bytes.is_empty() => {
                 // As a file: one request whatever the size, the same for every version of the daemon, and safe to repeat.
                 let path = format!("/tmp/.vibekit-input-{}", unique());
-                files::write(&self.daemon, &path, bytes.clone().into()).await?;
+                let written = files::write(&self.daemon, &path, bytes.clone().into()).await;
+                self.judge(written).await.map_err(|mut error| {
+                    // The input may be there; the command was not started.
+                    error.admitted = Some(Admitted::No);
+                    error
+                })?;
                 let started = self.start(&command, Some(&path)).await;
                 if started.is_err() {
                     let _ = files::remove(&self.daemon, &path).await;
@@ -270,8 +295,9 @@ impl Sandbox for E2bSandbox {
     }
 
     async fn kill(&self) -> Result<()> {
+        // One that is lost is asked for all the same: that it is gone may have been somebody's mistake.
         if let State::Over(error) = self.life.state()
-            && matches!(error.code, Code::SandboxKilled | Code::SandboxLost)
+            && error.code == Code::SandboxKilled
         {
             return Ok(());
         }
@@ -335,12 +361,14 @@ impl Sandbox for E2bSandbox {
         if self.fresh.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let content = files::read(self.ready()?, RECORD).await?;
+        let content = files::read(self.ready()?, RECORD).await;
+        let content = self.judge(content).await?;
         Ok(content.and_then(|content| String::from_utf8(content.into()).ok()))
     }
 
     async fn remember(&self, record: &str) -> Result<()> {
-        files::write(self.ready()?, RECORD, record.to_owned().into()).await?;
+        let written = files::write(self.ready()?, RECORD, record.to_owned().into()).await;
+        self.judge(written).await?;
         self.fresh.store(false, Ordering::Relaxed);
         Ok(())
     }

@@ -17,6 +17,8 @@ mod room;
 /// Answers given instead of a double's own.
 pub mod scripted;
 mod serve;
+pub mod tls;
+pub mod way;
 
 pub use double::{Answer, Ask, Double, Frame, Line, RequestLog};
 pub use log::{Log, Logged};

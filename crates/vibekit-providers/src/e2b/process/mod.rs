@@ -20,7 +20,7 @@ use vibekit_sandbox::{Code, Control as Handle, Error, Exit, Process, Result, Str
 
 use super::control::Control;
 use super::daemon::{Daemon, Start};
-use super::life::Life;
+use super::life::{Life, judge};
 pub(super) use greeting::Greeting;
 use runner::Runner;
 
@@ -74,7 +74,7 @@ pub(super) struct E2bProcess {
 
 struct Acting {
     pid: u32,
-    daemon: Arc<Daemon>,
+    place: Place,
     known: watch::Receiver<Known>,
     orders: mpsc::UnboundedSender<Order>,
 }
@@ -90,12 +90,8 @@ pub(super) async fn start(place: Place, mut launch: Launch) -> Result<E2bProcess
                 let (output, outputs) = mpsc::channel(AHEAD);
                 let (known, knowns) = watch::channel(Known::Running);
                 let (orders, ordered) = mpsc::unbounded_channel();
-                let handle = Arc::new(Acting {
-                    pid: opened.pid,
-                    daemon: Arc::clone(&place.daemon),
-                    known: knowns.clone(),
-                    orders,
-                });
+                let handle =
+                    Arc::new(Acting { pid: opened.pid, place: place.clone(), known: knowns.clone(), orders });
                 let background = launch.background;
                 let _ = sender.send(Ok(E2bProcess { output: outputs, known: knowns, handle, background }));
                 Runner::new(place, launch, opened).run(output, ordered, known).await;
@@ -140,6 +136,11 @@ impl Process for E2bProcess {
 }
 
 impl Acting {
+    async fn call(&self, path: &str, body: &serde_json::Value, repeatable: bool) -> Result<()> {
+        let outcome = self.place.daemon.call(path, body, repeatable).await;
+        judge(&self.place.control, self.place.daemon.id(), outcome).await.map(|_| ())
+    }
+
     fn check(&self) -> Result<()> {
         match &*self.known.borrow() {
             Known::Running => Ok(()),
@@ -160,7 +161,7 @@ impl Handle for Acting {
             let body =
                 json!({ "process": { "pid": self.pid }, "input": { "stdin": super::daemon::base64(part) } });
             // Not repeated: input that arrives twice is worse than input that is reported missing.
-            self.daemon.call("/process.Process/SendInput", &body, false).await?;
+            self.call("/process.Process/SendInput", &body, false).await?;
         }
         Ok(())
     }
@@ -170,7 +171,7 @@ impl Handle for Acting {
             return Ok(());
         }
         let body = json!({ "process": { "pid": self.pid } });
-        self.daemon.call("/process.Process/CloseStdin", &body, true).await.map(|_| ())
+        self.call("/process.Process/CloseStdin", &body, true).await
     }
 
     async fn signal(&self, signal: i32) -> Result<()> {
@@ -193,11 +194,12 @@ impl Handle for Acting {
                     lifetime: Some(SIGNAL),
                     user: None,
                 };
-                return self.daemon.run(&start, SIGNAL).await.map(|_| ());
+                let sent = self.place.daemon.run(&start, SIGNAL).await;
+                return judge(&self.place.control, self.place.daemon.id(), sent).await.map(|_| ());
             }
         };
         let body = json!({ "process": { "pid": self.pid }, "signal": name });
-        self.daemon.call("/process.Process/SendSignal", &body, true).await.map(|_| ())
+        self.call("/process.Process/SendSignal", &body, true).await
     }
 
     async fn stop(&self, grace: Duration) -> Result<()> {

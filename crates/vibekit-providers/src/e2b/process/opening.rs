@@ -19,6 +19,8 @@ pub(super) struct Opened {
     pub(super) pid: u32,
     pub(super) events: Events,
     pub(super) batch: Batch,
+    /// Since when it runs, at the earliest.
+    pub(super) since: Instant,
     /// Something it wrote may not be in there.
     pub(super) gap: bool,
 }
@@ -27,23 +29,26 @@ pub(super) struct Opened {
 pub(super) async fn open(place: &Place, launch: &mut Launch) -> Result<Opened> {
     let daemon = &place.daemon;
     let limit = place.control.options().request;
+    let asked = Instant::now();
     let opening = async {
         let mut events = daemon.start(&launch.start).await?;
         let (pid, batch) = events.begin(daemon.id(), limit).await?;
-        Ok(Opened { pid, events, batch, gap: false })
+        Ok(Opened { pid, events, batch, since: Instant::now(), gap: false })
     };
     match opening.await {
         Ok(mut opened) => greet(&mut opened, launch, limit).await.map(|()| opened),
-        Err(NoStream::Gone) => {
-            let error =
-                why_gone(&place.control, daemon.id()).await.unwrap_or_else(|| errors::gone(daemon.id()));
-            if error.code == Code::SandboxLost {
-                place.life.end(error.clone());
+        Err(NoStream::Gone) => match why_gone(&place.control, daemon.id()).await {
+            Some(error) => {
+                if error.code == Code::SandboxLost {
+                    place.life.end(error.clone());
+                }
+                Err(error)
             }
-            Err(error)
-        }
+            // Whatever answered, it was not the daemon; the request may have gone on to it.
+            None => adopt(place, launch, asked, errors::unreachable(daemon.id())).await,
+        },
         Err(NoStream::Unanswered(error)) if error.admitted != Some(Admitted::No) => {
-            adopt(place, launch, error).await
+            adopt(place, launch, asked, error).await
         }
         Err(none) => Err(none.into_error(daemon.id())),
     }
@@ -76,7 +81,7 @@ async fn greet(opened: &mut Opened, launch: &mut Launch, limit: Duration) -> Res
 }
 
 /// The answer to a start was lost: the process may run all the same, and is found by its mark.
-async fn adopt(place: &Place, launch: &Launch, error: Error) -> Result<Opened> {
+async fn adopt(place: &Place, launch: &Launch, asked: Instant, error: Error) -> Result<Opened> {
     let daemon = &place.daemon;
     for pause in [0, 300, 1200] {
         sleep(Duration::from_millis(pause)).await;
@@ -84,7 +89,7 @@ async fn adopt(place: &Place, launch: &Launch, error: Error) -> Result<Opened> {
             && let Ok(mut events) = daemon.connect(pid).await
             && let Ok((pid, batch)) = events.begin(daemon.id(), place.control.options().request).await
         {
-            return Ok(Opened { pid, events, batch, gap: true });
+            return Ok(Opened { pid, events, batch, since: asked, gap: true });
         }
     }
     // The request may arrive yet. Bounded, and nobody's to wait for.

@@ -26,7 +26,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// Silence after which it is looked whether the main process is still there, the first time and the longest.
 const QUIET: Duration = Duration::from_secs(1);
 const LONG_QUIET: Duration = Duration::from_secs(30);
-/// For output that is under way when the main process is found to have ended.
+/// For output that comes right behind what the stream said last.
 const REST: Duration = Duration::from_millis(200);
 
 pub(super) struct Runner {
@@ -85,7 +85,7 @@ impl Runner {
             quiet: QUIET,
             held_open: false,
             found_ended: None,
-            running_since: Some(now),
+            running_since: Some(opened.since),
         };
         runner.take(opened.batch);
         runner
@@ -113,8 +113,13 @@ impl Runner {
             tokio::select! {
                 biased;
                 Some(order) = orders.recv() => {
-                    self.waiting.push(order.done);
                     self.stop(order.grace);
+                    if self.stopping.is_some() {
+                        self.waiting.push(order.done);
+                    } else {
+                        // It is stopped, whether or not somebody has read what it wrote.
+                        let _ = order.done.send(Ok(()));
+                    }
                 }
                 outcome = settle(&mut self.stopping), if self.stopping.is_some() => self.stop_over(outcome),
                 () = at(limit_at), if limit_at.is_some() => {
@@ -246,13 +251,12 @@ impl Runner {
 
     fn looked(&mut self, found: Option<tree::Found>) {
         let now = Instant::now();
-        let held = found.as_ref().is_some_and(|found| found.held);
         if let Some(found) = found {
+            self.held_open |= found.held;
             self.found_ended.get_or_insert(found.ended);
         }
-        if held && self.settle_at.is_none() {
-            self.settle_at = Some(now + REST);
-            // Enough was seen.
+        if self.held_open {
+            // Enough was seen. What it wrote before may still be on its way, so the stream has to say that it has no more.
             self.look_at = now + LONG_QUIET;
             return;
         }
@@ -267,7 +271,6 @@ impl Runner {
             return;
         }
         if let Some(ended) = self.found_ended.take().filter(|_| !self.stop_begun) {
-            self.held_open = true;
             self.end(ended);
             return;
         }
@@ -400,9 +403,13 @@ impl Runner {
 
     fn take(&mut self, mut batch: Batch) {
         greeting::hear(&mut self.launch.greeting, &mut batch);
+        let now = Instant::now();
         if !batch.output.is_empty() {
             self.quiet = QUIET;
-            self.look_at = Instant::now() + QUIET;
+            self.look_at = now + QUIET;
+        }
+        if self.held_open && !self.stop_begun {
+            self.settle_at = (batch.keepalive && batch.output.is_empty()).then_some(now + REST);
         }
         for (stream, bytes) in batch.output {
             if !self.nobody {

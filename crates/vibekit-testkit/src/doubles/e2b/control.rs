@@ -1,7 +1,7 @@
 //! The control plane.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -151,36 +151,44 @@ async fn create(world: &Arc<World>, version: u8, body: &Value) -> Response<Body>
             format!("you have reached the maximum number of concurrent E2B sandboxes ({most})"),
         );
     }
-    let digits = World::unique();
+    // What is played is to be played again the same.
+    let played = world.options.programs.is_some();
+    let digits = if played { format!("{:020x}", world.number()) } else { World::unique() };
     let id = format!("i{digits}");
-    let folder = world.folder.path().join(&id);
-    let built = match std::fs::create_dir_all(&folder) {
-        Ok(()) if world.options.isolated => Room::build(&folder).await,
-        made => made.map(|()| Room::plain(&folder)),
+    let folder = world.folder().join(&id);
+    let built = if played {
+        Ok(Room::none())
+    } else {
+        match std::fs::create_dir_all(&folder) {
+            Ok(()) if world.options.isolated => Room::build(&folder).await,
+            made => made.map(|()| Room::plain(&folder)),
+        }
     };
     let room = match built {
         Ok(room) => room,
         Err(error) => return refuse(500, error.to_string()),
     };
     let secure = version == 2 || body["secure"].as_bool() == Some(true);
-    let env = body["envVars"].as_object().map(|variables| {
-        variables
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect()
-    });
+    let env: BTreeMap<String, String> = body["envVars"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+        .collect();
+    world.made.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), env.clone()));
     let place = Arc::new(Place {
         id: id.clone(),
         template: template.to_owned(),
         token: secure.then(|| format!("envd-token-{digits}")),
         metadata: body["metadata"].clone(),
-        env: env.unwrap_or_default(),
+        env: env.into_iter().collect(),
         room,
         folder,
+        files: Default::default(),
         started: SystemTime::now(),
         auto_pause: body["autoPause"].as_bool().unwrap_or(false),
         end: watch::channel(Instant::now() + seconds_of(seconds)).0,
-        paused: AtomicBool::new(false),
+        awake: watch::channel(true).0,
         breaks: watch::channel(0).0,
         processes: Default::default(),
     });

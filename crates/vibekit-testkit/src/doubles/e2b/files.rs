@@ -1,6 +1,9 @@
 //! Files: the daemon's transfers, and the calls of its file service that clients of sandboxes use.
 
-use axum::body::Body;
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+
+use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Response, Uri};
 use serde_json::{Value, json};
@@ -32,6 +35,10 @@ pub(super) async fn transfer(
 ) -> Response<Body> {
     let path = parameter(uri, "path").map(|path| resolve(place, &path));
     match (method, path) {
+        ("GET", Some(path)) if !place.room.is_real() => match kept(place).get(&path) {
+            Some(content) => Response::new(Body::from(content.clone())),
+            None => failed(&path, "No such file"),
+        },
         ("GET", Some(path)) => match place.room.run("cat -- \"$1\"", &[&path], b"").await {
             Ok(content) => Response::new(Body::from(content)),
             Err(said) => failed(&path, &said),
@@ -47,17 +54,27 @@ pub(super) async fn transfer(
                 None => return refuse(400, format!("unsupported content type '{kind}'")),
             };
             let Some(path) = path.or(name) else { return refuse(400, "no path") };
+            let written = || {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                reply(200, &json!([{ "path": path, "name": name, "type": "file" }]))
+            };
+            if !place.room.is_real() {
+                kept(place).insert(path.clone(), Bytes::copy_from_slice(content));
+                return written();
+            }
             let script = "mkdir -p -- \"$(dirname -- \"$1\")\" && cat >\"$1\"";
             match place.room.run(script, &[&path], content).await {
-                Ok(_) => {
-                    let name = path.rsplit('/').next().unwrap_or_default();
-                    reply(200, &json!([{ "path": path, "name": name, "type": "file" }]))
-                }
+                Ok(_) => written(),
                 Err(said) => failed(&path, &said),
             }
         }
         _ => refuse(400, "no path"),
     }
+}
+
+/// The files of a sandbox in which everything is played.
+fn kept(place: &Place) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
+    place.files.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a program of the shell said, as the daemon tells it.
@@ -130,6 +147,15 @@ pub(super) async fn call(place: &Place, call: &str, request: &Value) -> Result<V
         let told = place.room.run(&format!("find \"$1\" -maxdepth 0 {TELL}"), &[&path], b"").await?;
         Ok::<_, String>(json!({ "entry": entries(&told).into_iter().next() }))
     };
+    if !place.room.is_real() {
+        return match call {
+            "Remove" => {
+                kept(place).remove(&path);
+                Ok(json!({}))
+            }
+            _ => Err(("unimplemented", format!("{call} is not played"))),
+        };
+    }
     match call {
         "Stat" => stat(path.clone()).await.map_err(refusal),
         "MakeDir" => {

@@ -14,15 +14,16 @@ mod control;
 mod envd;
 mod files;
 mod frames;
+mod played;
 mod process;
 mod room;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -38,14 +39,15 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::Log;
 use super::scripted::{Answer, Scripted};
-use process::Table;
+pub use played::{Others, Performance, Program, Programs, Started};
+use process::{Process, Table};
 use room::Room;
 
 /// Largest request.
 const LARGEST: usize = 1 << 30;
 
 /// How the double behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Version of the daemon it tells. Default 0.6.13.
     pub envd_version: String,
@@ -64,6 +66,14 @@ pub struct Options {
     pub isolated: bool,
     /// Adds white space and unknown fields to the daemon's messages. Default true.
     pub noise: bool,
+    /// Plays programs instead of running them; files are kept in memory then. Default none.
+    pub programs: Option<Arc<dyn Programs>>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("envd_version", &self.envd_version).finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
@@ -77,6 +87,7 @@ impl Default for Options {
             keeps_exits: true,
             isolated: true,
             noise: true,
+            programs: None,
         }
     }
 }
@@ -85,7 +96,7 @@ impl Default for Options {
 pub struct Double {
     addr: SocketAddr,
     world: Arc<World>,
-    server: AbortHandle,
+    server: Option<AbortHandle>,
 }
 
 pub(crate) struct World {
@@ -93,8 +104,13 @@ pub(crate) struct World {
     log: Log,
     answers: Scripted,
     sandboxes: Mutex<HashMap<String, Arc<Place>>>,
-    /// Holds `bin/sudo`, and a home for each sandbox.
-    folder: tempfile::TempDir,
+    /// Holds `bin/sudo`, and a home for each sandbox. None where everything is played.
+    folder: Option<tempfile::TempDir>,
+    numbers: AtomicU64,
+    /// Everything that was played, with its sandbox.
+    history: Mutex<Vec<(String, Arc<Process>)>>,
+    /// Every sandbox that was made, with its environment.
+    made: Mutex<Vec<(String, BTreeMap<String, String>)>>,
 }
 
 /// One sandbox.
@@ -106,11 +122,14 @@ pub(crate) struct Place {
     env: Vec<(String, String)>,
     room: Room,
     folder: PathBuf,
+    /// Where programs are played, so are files.
+    files: Mutex<BTreeMap<String, Bytes>>,
     started: SystemTime,
     auto_pause: bool,
     /// When it ends by itself; changing it wakes the task that waits for that.
     end: watch::Sender<tokio::time::Instant>,
-    paused: AtomicBool,
+    /// False while it is paused.
+    awake: watch::Sender<bool>,
     /// Counts what breaks every stream: pauses and the end.
     breaks: watch::Sender<u64>,
     processes: Table,
@@ -125,15 +144,41 @@ impl Double {
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let addr = listener.local_addr()?;
-        let world = Arc::new(World {
-            options,
-            log: Log::default(),
-            answers: Scripted::default(),
-            sandboxes: Mutex::default(),
-            folder: tree::folder()?,
-        });
-        let server = tokio::spawn(serve(listener, Arc::clone(&world))).abort_handle();
+        let world = World::new(options, Some(tree::folder()?));
+        let server = Some(tokio::spawn(serve(listener, Arc::clone(&world))).abort_handle());
         Ok(Self { addr, world, server })
+    }
+
+    /// One that plays its programs and listens nowhere: it is asked by [`Double::respond`].
+    #[must_use]
+    pub fn played(options: Options) -> Self {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self { addr, world: World::new(options, None), server: None }
+    }
+
+    /// Answers a request. An error stands for a connection that is closed without an answer.
+    ///
+    /// # Errors
+    ///
+    /// When the request cannot be read, or a scripted answer says so.
+    pub async fn respond(&self, request: Request<Body>) -> io::Result<Response<Body>> {
+        Arc::clone(&self.world).answer(request).await
+    }
+
+    /// Everything that was started and played, in its order.
+    #[must_use]
+    pub fn started(&self) -> Vec<Started> {
+        self.world
+            .history()
+            .iter()
+            .filter_map(|(sandbox, process)| played::started(sandbox, process))
+            .collect()
+    }
+
+    /// Every sandbox that was ever made, with its environment.
+    #[must_use]
+    pub fn made(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        self.world.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where it listens.
@@ -159,6 +204,17 @@ impl Double {
         self.world.answers.add(answer);
     }
 
+    /// Takes back what was scripted and not used.
+    pub fn forget_answers(&self) {
+        self.world.answers.clear();
+    }
+
+    /// Whether a sandbox is paused; false when there is none.
+    #[must_use]
+    pub fn is_paused(&self, id: &str) -> bool {
+        self.world.place(id).is_some_and(|place| place.paused())
+    }
+
     /// Ids of the sandboxes there are, paused ones included, sorted.
     #[must_use]
     pub fn sandboxes(&self) -> Vec<String> {
@@ -170,6 +226,10 @@ impl Double {
     /// Processes that run in a sandbox.
     #[must_use]
     pub fn processes(&self, id: &str) -> Vec<u32> {
+        if self.world.options.programs.is_some() {
+            let started = self.started().into_iter();
+            return started.filter(|one| one.sandbox == id && one.running).map(|one| one.pid).collect();
+        }
         tree::of_sandbox(id)
     }
 
@@ -188,7 +248,9 @@ impl Double {
 
 impl Drop for Double {
     fn drop(&mut self) {
-        self.server.abort();
+        if let Some(server) = &self.server {
+            server.abort();
+        }
         for id in self.sandboxes() {
             self.world.end(&id);
         }
@@ -217,12 +279,39 @@ async fn serve(listener: TcpListener, world: Arc<World>) {
 }
 
 impl World {
+    fn new(options: Options, folder: Option<tempfile::TempDir>) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            log: Log::default(),
+            answers: Scripted::default(),
+            sandboxes: Mutex::default(),
+            folder,
+            numbers: AtomicU64::new(0),
+            history: Mutex::default(),
+            made: Mutex::default(),
+        })
+    }
+
+    fn history(&self) -> MutexGuard<'_, Vec<(String, Arc<Process>)>> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where its sandboxes' files are, if they are anywhere.
+    fn folder(&self) -> &Path {
+        self.folder.as_ref().map_or(Path::new("/nowhere"), tempfile::TempDir::path)
+    }
+
     fn sandboxes(&self) -> MutexGuard<'_, HashMap<String, Arc<Place>>> {
         self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn place(&self, id: &str) -> Option<Arc<Place>> {
         self.sandboxes().get(id).cloned()
+    }
+
+    /// The next number, for what is played.
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Twenty digits that no other double of this machine has: processes are found by the id that is made of them.
@@ -323,6 +412,12 @@ impl World {
     fn end(&self, id: &str) -> bool {
         let Some(place) = self.sandboxes().remove(id) else { return false };
         place.break_streams();
+        if self.options.programs.is_some() {
+            played::kill(&place);
+            // What is frozen ends too.
+            place.awake.send_replace(true);
+            return true;
+        }
         tree::kill(id);
         let _ = std::fs::remove_dir_all(&place.folder);
         true
@@ -331,7 +426,7 @@ impl World {
 
 impl Place {
     fn paused(&self) -> bool {
-        self.paused.load(Ordering::SeqCst)
+        !*self.awake.borrow()
     }
 
     fn break_streams(&self) {
@@ -340,13 +435,18 @@ impl Place {
 
     /// Freezes or thaws everything. False: it is that already.
     fn set_paused(&self, paused: bool) -> bool {
-        if self.paused.swap(paused, Ordering::SeqCst) == paused {
+        let changed = self.awake.send_if_modified(|awake| std::mem::replace(awake, !paused) == paused);
+        if !changed {
             return false;
         }
+        // What is played sees to it itself.
+        let real = self.room.is_real();
         if paused {
-            tree::freeze(&self.id);
+            if real {
+                tree::freeze(&self.id);
+            }
             self.break_streams();
-        } else {
+        } else if real {
             tree::thaw(&self.id);
         }
         true

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::ChildStdin;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
+use super::played::{self, Played};
 use super::{Place, World, frames, tree};
 
 /// Bytes read from a pipe at once, as the daemon does it; an environment variable of the sandbox or of the command overrides
@@ -18,7 +19,7 @@ use super::{Place, World, frames, tree};
 const CHUNK: usize = 32 << 10;
 const CHUNK_VARIABLE: &str = "E2B_DOUBLE_FRAME";
 /// How long an end is remembered.
-const REMEMBERED: Duration = Duration::from_secs(30);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(30);
 
 /// The processes of one sandbox by their ids.
 pub(super) type Table = Mutex<HashMap<u32, Arc<Process>>>;
@@ -38,16 +39,18 @@ pub(super) struct Process {
     stdin: AsyncMutex<Option<ChildStdin>>,
     /// Everybody who follows. Output waits for all of them, and is dropped while there is nobody.
     followers: AsyncMutex<Vec<mpsc::Sender<Item>>>,
-    ended: watch::Sender<Option<Bytes>>,
-    /// Ended by a signal of ours: then nobody waits for those that hold its pipes.
-    forced: watch::Sender<bool>,
+    pub(super) ended: watch::Sender<Option<Bytes>>,
+    /// The signal of ours that ended it: then nobody waits for those that hold its pipes.
+    pub(super) forced: watch::Sender<Option<i32>>,
+    /// It is not run, but played.
+    pub(super) played: Option<Played>,
     noise: bool,
 }
 
 /// Why a process was not started: a code of Connect and a sentence.
 pub(super) type Refusal = (&'static str, String);
 
-fn table(place: &Place) -> MutexGuard<'_, HashMap<u32, Arc<Process>>> {
+pub(super) fn table(place: &Place) -> MutexGuard<'_, HashMap<u32, Arc<Process>>> {
     place.processes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -83,6 +86,9 @@ pub(super) async fn start(
     request: &Value,
     lifetime: Option<Duration>,
 ) -> Result<(Arc<Process>, mpsc::Receiver<Item>), Refusal> {
+    if let Some(programs) = &world.options.programs {
+        return played::start(world, place, &**programs, request, lifetime);
+    }
     let config = &request["process"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let program = text(&config["cmd"]);
@@ -106,7 +112,7 @@ pub(super) async fn start(
     let mut command = place.room.command(&cwd, &program, &args);
     command
         .env_clear()
-        .env("PATH", format!("{}:{path}", place.room.bin(world.folder.path())))
+        .env("PATH", format!("{}:{path}", place.room.bin(world.folder())))
         .env("HOME", &home)
         .env("USER", &user)
         .env("LOGNAME", &user)
@@ -127,19 +133,7 @@ pub(super) async fn start(
     let chunk = chunk.and_then(|size| size.parse().ok()).unwrap_or(CHUNK).max(1);
     let mut child = command.spawn().map_err(|error| ("internal", error.to_string()))?;
     let pid = child.id().unwrap_or(0);
-    let noise = world.options.noise;
-    let (first, follower) = mpsc::channel(16);
-    let _ = first.send(Item::Frame(frames::event(json!({ "start": { "pid": pid } }), noise))).await;
-    let process = Arc::new(Process {
-        pid,
-        config: config.clone(),
-        tag: request["tag"].as_str().map(str::to_owned),
-        stdin: AsyncMutex::new(child.stdin.take()),
-        followers: AsyncMutex::new(vec![first]),
-        ended: watch::channel(None).0,
-        forced: watch::channel(false).0,
-        noise,
-    });
+    let (process, follower) = Process::begin(pid, request, child.stdin.take(), None, world.options.noise);
     table(place).insert(pid, Arc::clone(&process));
     let stdout =
         child.stdout.take().map(|pipe| tokio::spawn(Arc::clone(&process).read(pipe, "stdout", chunk)));
@@ -165,10 +159,10 @@ pub(super) async fn start(
         tokio::select! {
             () = &mut readers => {}
             () = over => process.signal(9),
-            _ = forced.wait_for(|forced| *forced) => {}
+            _ = forced.wait_for(Option::is_some) => {}
         }
         let wait = async {
-            if *process.forced.borrow() {
+            if process.forced.borrow().is_some() {
                 let waited = child.wait().await;
                 let _ = tokio::time::timeout(Duration::from_millis(100), readers).await;
                 waited
@@ -177,11 +171,7 @@ pub(super) async fn start(
             }
         };
         let waited = wait.await;
-        let end = frames::event(json!({ "end": end(waited) }), process.noise);
-        process.ended.send_replace(Some(end.clone()));
-        for follower in process.followers.lock().await.drain(..) {
-            let _ = follower.send(Item::End(end.clone())).await;
-        }
+        process.over(end(waited)).await;
         if keeps {
             tokio::time::sleep(REMEMBERED).await;
         }
@@ -221,6 +211,54 @@ fn end(waited: std::io::Result<std::process::ExitStatus>) -> Value {
 }
 
 impl Process {
+    /// A process that has just begun, and what its first follower hears.
+    pub(super) fn begin(
+        pid: u32,
+        request: &Value,
+        stdin: Option<ChildStdin>,
+        played: Option<Played>,
+        noise: bool,
+    ) -> (Arc<Self>, mpsc::Receiver<Item>) {
+        let (first, follower) = mpsc::channel(16);
+        // There is room: it is the first.
+        let _ = first.try_send(Item::Frame(frames::event(json!({ "start": { "pid": pid } }), noise)));
+        let process = Self {
+            pid,
+            config: request["process"].clone(),
+            tag: request["tag"].as_str().map(str::to_owned),
+            stdin: AsyncMutex::new(stdin),
+            followers: AsyncMutex::new(vec![first]),
+            ended: watch::channel(None).0,
+            forced: watch::channel(None).0,
+            played,
+            noise,
+        };
+        (Arc::new(process), follower)
+    }
+
+    /// Tells everybody how it ended, now and later.
+    pub(super) async fn over(&self, end: Value) {
+        let end = frames::event(json!({ "end": end }), self.noise);
+        self.ended.send_replace(Some(end.clone()));
+        for follower in self.followers.lock().await.drain(..) {
+            let _ = follower.send(Item::End(end.clone())).await;
+        }
+    }
+
+    /// Tells everybody who follows what it wrote.
+    pub(super) async fn tell(&self, name: &str, bytes: &[u8]) {
+        let frame = frames::data(name, bytes, self.noise);
+        let mut followers = self.followers.lock().await;
+        let mut at = 0;
+        while at < followers.len() {
+            if followers[at].send(Item::Frame(frame.clone())).await.is_ok() {
+                at += 1;
+            } else {
+                followers.remove(at);
+            }
+        }
+    }
+
     /// Follows from now on: the start, then what comes.
     pub(super) async fn follow(&self) -> mpsc::Receiver<Item> {
         let (sender, follower) = mpsc::channel(16);
@@ -245,16 +283,7 @@ impl Process {
                 return;
             }
             for part in buffer[..n].chunks(chunk) {
-                let frame = frames::data(name, part, self.noise);
-                let mut followers = self.followers.lock().await;
-                let mut at = 0;
-                while at < followers.len() {
-                    if followers[at].send(Item::Frame(frame.clone())).await.is_ok() {
-                        at += 1;
-                    } else {
-                        followers.remove(at);
-                    }
-                }
+                self.tell(name, part).await;
             }
         }
     }
@@ -262,14 +291,20 @@ impl Process {
     /// Signals the process alone, none of its children, as the daemon does.
     pub(super) fn signal(&self, number: i32) {
         if self.ended.borrow().is_none() {
-            self.forced.send_replace(true);
-            tree::signal_one(self.pid, number);
+            self.forced.send_if_modified(|forced| forced.is_none() && forced.replace(number).is_none());
+            if self.played.is_none() {
+                tree::signal_one(self.pid, number);
+            }
         }
     }
 
     /// Writes to standard input.
     pub(super) async fn write(&self, bytes: &[u8]) -> Result<(), Refusal> {
         use tokio::io::AsyncWriteExt;
+        if let Some(played) = &self.played {
+            played.input.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            return Ok(());
+        }
         match self.stdin.lock().await.as_mut() {
             Some(pipe) => pipe.write_all(bytes).await.map_err(|error| ("internal", error.to_string())),
             None => Err(("failed_precondition", "stdin is not open".to_owned())),

@@ -35,6 +35,7 @@ pub(super) struct Room {
     /// Holds the view open. None: commands run in the plain machine.
     holder: Option<Child>,
     home: String,
+    real: bool,
 }
 
 impl Room {
@@ -54,12 +55,22 @@ impl Room {
         if line != "ready\n" {
             return Err(io::Error::other("a view of the machine could not be built; see standard error"));
         }
-        Ok(Self { holder: Some(holder), home: HOME.to_owned() })
+        Ok(Self { holder: Some(holder), home: HOME.to_owned(), real: true })
     }
 
     /// The machine as it is, with a home below `folder`.
     pub(super) fn plain(folder: &Path) -> Self {
-        Self { holder: None, home: folder.to_string_lossy().into_owned() }
+        Self { holder: None, home: folder.to_string_lossy().into_owned(), real: true }
+    }
+
+    /// No place at all: what is in it is played.
+    pub(super) fn none() -> Self {
+        Self { holder: None, home: HOME.to_owned(), real: false }
+    }
+
+    /// Whether anything can be run in it.
+    pub(super) fn is_real(&self) -> bool {
+        self.real
     }
 
     pub(super) fn home(&self) -> &str {
