@@ -58,5 +58,5 @@ pub(crate) fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     error.is::<rustls::Error>()
         || inner.is_some_and(|inner| is_tls(inner))
-        || error.source().is_some_and(|source| is_tls(source))
+        || error.source().is_some_and(is_tls)
 }

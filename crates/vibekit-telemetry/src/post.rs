@@ -48,12 +48,8 @@ impl Post {
             headers.insert(name, value);
         }
         // Spans carry ids of their own: a receiver knows one that comes twice.
-        let backoff = Backoff {
-            attempts: 3,
-            first: Duration::from_millis(200),
-            most: Duration::from_secs(2),
-            jitter: true,
-        };
+        let backoff =
+            Backoff { attempts: 3, first: Duration::from_millis(200), most: Duration::from_secs(2) };
         let transport: Arc<dyn Transport> = Arc::new(Retry::new(transport, backoff));
         Ok(Self { transport, endpoint: options.endpoint.clone(), headers, timeout: options.timeout() })
     }
