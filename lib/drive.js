@@ -13,10 +13,14 @@ const { conclude, STDOUT, STDERR } = require('./operation')
 const { Requests } = require('./http')
 const { encode, isObject } = require('./arguments')
 const { messageOf } = require('./errors')
+const { Planned } = require('./planned')
 const { PackedReader, JSON_ACTION, EMIT, RUN, ANSWER, FLUSH, LIMIT, BACKGROUND, ONLY_STDOUT, ALOUD } = require('./packed')
 
 /** What Node.js can wait for; it fires longer timers at once. */
 const LONGEST_WAIT = 2 ** 31 - 1
+
+/** Milliseconds for a sandbox to make a pair of keys; it takes a tenth of a second. */
+const SEAL_LIMIT = 30_000
 
 /**
  * @typedef {import('./native').Failure} Failure
@@ -36,6 +40,7 @@ class Call {
    */
   constructor(op, { request, extras }, deliver, resolve) {
     this.op = op
+    /** @type {Record<string, any>} */
     this.request = request
     this.extras = extras
     this.deliver = deliver
@@ -49,6 +54,8 @@ class Call {
     /** @type {(() => void) | undefined} */
     this.onAbort = undefined
     this.settled = false
+    /** Of the run that goes on, where a plan was followed and the machine has taken over. 0 is none. */
+    this.ticket = 0
     /** Its requests to services. @type {number[] | undefined} */
     this.asked = undefined
   }
@@ -133,6 +140,7 @@ class ProviderDriver {
     this.looking = false
     /** @type {NodeJS.Timeout | undefined} */
     this.timer = undefined
+    this.planned = new Planned(this)
   }
 
   /**
@@ -152,19 +160,27 @@ class ProviderDriver {
    * @returns {Promise<Outcome>}
    */
   start(parsed, deliver) {
-    const { request, extras } = parsed
+    const { extras } = parsed
+    /** @type {Record<string, any>} */
+    const request = parsed.request
     const { signal } = extras
     signal?.throwIfAborted()
     const op = ++this.lastOp
     return new Promise((resolve) => {
       const call = new Call(op, parsed, deliver, resolve)
+      const { plan } = this.planned
+      if (plan && !signal && !this.busy && isPlain(request)) {
+        void this.planned.follow(call, plan)
+        return
+      }
       if (signal) {
         call.onAbort = () => this.feed({ input: 'cancel', op })
         signal.addEventListener('abort', call.onAbort, { once: true })
       }
       this.calls.set(op, call)
       if (isPlain(request)) {
-        const { command, timeoutMs, background } = /** @type {{ command: string, timeoutMs?: number, background: boolean }} */ (request)
+        const { command, timeoutMs, background } = request
+        this.planned.end()
         this.take(this.native.execute(this.machine, op, command, timeoutMs, background))
       } else this.feed({ input: 'call', op, ...request })
     })
@@ -172,6 +188,7 @@ class ProviderDriver {
 
   /** @param {Record<string, unknown>} input `protocol.rs`, `Input` */
   feed(input) {
+    this.planned.end()
     this.take(this.native.feed(this.machine, encode(input)))
   }
 
@@ -193,7 +210,13 @@ class ProviderDriver {
       this.busy = false
     }
     if (this.waits === 0) this.rest()
-    else if (!this.looking && (this.waits === 2 || this.timer === undefined)) this.look()
+    else if (this.waits === 2 || this.timer === undefined) this.look()
+  }
+
+  /** Ends a time in which actions had to wait. */
+  free() {
+    this.busy = false
+    if (this.queue.length > 0) this.take(/** @type {string} */ (this.queue.shift()))
   }
 
   /** @param {PackedReader} actions */
@@ -212,7 +235,7 @@ class ProviderDriver {
           this.answer(actions)
           break
         case FLUSH:
-          this.flush(actions.number())
+          this.flush(this.calls.get(actions.number()))
           break
         case JSON_ACTION:
           this.act(JSON.parse(actions.text()))
@@ -272,9 +295,11 @@ class ProviderDriver {
    * a provider that answers at once, needs none of Node.js.
    */
   look() {
+    if (this.looking) return
     this.looking = true
     setImmediate(() => {
       this.looking = false
+      this.planned.adopt()
       this.wait()
     })
   }
@@ -286,6 +311,7 @@ class ProviderDriver {
     if (due === null) return
     this.timer = setTimeout(() => {
       this.timer = undefined
+      this.planned.end()
       this.take(this.native.expire(this.machine))
     }, Math.min(due, LONGEST_WAIT))
   }
@@ -302,23 +328,32 @@ class ProviderDriver {
    */
   emit(op, channel, text) {
     const call = this.calls.get(op)
-    if (!call || call.listener) return
+    if (call) this.tell(call, channel, text)
+  }
+
+  /** @param {Call} call @param {number} channel @param {string} text */
+  tell(call, channel, text) {
+    if (call.listener) return
     try {
       call.deliver(channel, text)
     } catch (thrown) {
       call.listener = { thrown }
-      queueMicrotask(() => this.feed({ input: 'cancel', op }))
+      queueMicrotask(() => this.feed({ input: 'cancel', op: call.op }))
     }
   }
 
-  /** @param {number} op */
-  flush(op) {
-    const output = this.calls.get(op)?.output
-    if (!output) return
-    for (const messages of [output.stdout, output.stderr]) {
-      const rest = messages?.finish()
-      if (rest !== undefined) for (const channel of output.channels) this.emit(op, channel, rest)
-    }
+  /** Delivers what is held of the output of a call's run. @param {Call | undefined} call */
+  flush(call) {
+    const output = call?.output
+    if (!call || !output) return
+    if (output.stdout) this.finish(call, output.channels, output.stdout)
+    if (output.stderr) this.finish(call, output.channels, output.stderr)
+  }
+
+  /** @param {Call} call @param {number[]} channels @param {import('./messages').Messages} messages */
+  finish(call, channels, messages) {
+    const rest = messages.finish()
+    if (rest !== undefined) for (const channel of channels) this.tell(call, channel, rest)
   }
 
   /** @param {Action} action */
@@ -388,14 +423,19 @@ class ProviderDriver {
     const call = this.calls.get(op)
     const channels = []
     for (let left = action.number(); left > 0; left--) channels.push(action.number())
-    const line = action.text()
-    const output = call && channels.length > 0 ? (call.output = new Output(this.native, call, channels)) : undefined
+    let line = action.text()
+    const exports = action.text()
+    const output = call && channels.length > 0 ? this.listen(call, channels) : undefined
     /** @type {unknown} */
     let answer
     /** @type {string | undefined} */
     let json
     try {
-      answer = await instance.commands.run(line, output ? optionsOf(timeoutMs, background, output) : helperOptions(timeoutMs, background, keys, call))
+      if (exports !== '') {
+        line = await seal(instance, exports, line)
+        if (call?.settled) return
+      }
+      answer = await instance.commands.run(line, output ? this.optionsOf(timeoutMs, background, output) : helperOptions(timeoutMs, background, keys, call))
       if (output) {
         output.call.result = answer
         json = JSON.stringify(answer)
@@ -404,15 +444,44 @@ class ProviderDriver {
       if (output) output.over = true
       return this.feed({ input: 'ran', op, ticket, result: { Err: this.failure(thrown) } })
     }
+    if (!output) return this.helperRan(op, ticket, answer)
     // A call that was given up before hears nothing more.
-    if (output) output.answered = !output.call.settled
-    const code = exitCodeOf(answer)
-    if (!output && isObject(answer) && (answer.stdout || answer.stderr)) {
-      // What a command of ours printed is for the machine to read.
+    output.answered = !output.call.settled
+    this.take(this.native.ran(this.machine, op, ticket, this.exitCodeOf(answer), json))
+  }
+
+  /** A command of ours has ended. What it printed is for the machine to read. @param {number} op @param {number} ticket @param {any} answer */
+  helperRan(op, ticket, answer) {
+    const code = this.exitCodeOf(answer)
+    if (isObject(answer) && (answer.stdout || answer.stderr)) {
       const [stdout, stderr] = [textOf(answer.stdout), textOf(answer.stderr)]
       return this.feed({ input: 'ran', op, ticket, result: { Ok: { exit: { code }, stdout, stderr } } })
     }
-    this.take(this.native.ran(this.machine, op, ticket, code, json))
+    this.take(this.native.ran(this.machine, op, ticket, code, undefined))
+  }
+
+  /**
+   * The options of one run: exactly the keys upstream passes, in its order.
+   * @param {number} timeoutMs @param {boolean} background @param {Output} output
+   */
+  optionsOf(timeoutMs, background, output) {
+    const wanted = output.call.extras.timeoutMs
+    return {
+      timeoutMs: wanted === undefined ? timeoutMs : wanted,
+      background,
+      onStdout: (/** @type {unknown} */ chunk) => output.chunk('stdout', chunk),
+      onStderr: (/** @type {unknown} */ chunk) => output.chunk('stderr', chunk),
+    }
+  }
+
+  /** @param {any} answer @returns {number} 32 bits, 0 when the provider does not tell */
+  exitCodeOf(answer) {
+    return isObject(answer) && Number.isInteger(answer.exitCode) ? answer.exitCode | 0 : 0
+  }
+
+  /** Makes what takes the output of a call's run. @param {Call} call @param {number[]} channels */
+  listen(call, channels) {
+    return (call.output = new Output(this.native, call, channels))
   }
 
   /**
@@ -444,7 +513,9 @@ class ProviderDriver {
     const call = this.calls.get(action.number())
     const named = action.number() === 1
     const id = action.text()
-    if (call) this.conclude(call, { value: { sandboxId: named ? id : undefined, ...(/** @type {object} */ (call.result)) } })
+    if (!call) return
+    this.conclude(call, { value: { sandboxId: named ? id : undefined, ...(/** @type {object} */ (call.result)) } })
+    if (isPlain(call.request)) this.planned.learn()
   }
 
   /** @param {Call} call @param {Outcome} outcome */
@@ -452,7 +523,7 @@ class ProviderDriver {
     const { extras, listener, onAbort } = call
     this.calls.delete(call.op)
     call.settled = true
-    for (const ticket of call.asked ?? []) this.requests.giveUp(ticket)
+    if (call.asked) for (const ticket of call.asked) this.requests.giveUp(ticket)
     if (onAbort) extras.signal?.removeEventListener('abort', onAbort)
     const ended = listener ? { failure: this.listenerFailure(call, listener.thrown) } : outcome
     if ('failure' in ended) ended.original = originalOf(this.rejections)
@@ -506,22 +577,7 @@ const originalOf = (rejections) => ({ details }) => {
 }
 
 /**
- * The options of one run: exactly the keys upstream passes, in its order.
- * @param {number} timeoutMs @param {boolean} background @param {Output} [output]
- */
-function optionsOf(timeoutMs, background, output) {
-  if (!output) return { timeoutMs, background }
-  const wanted = output.call.extras.timeoutMs
-  return {
-    timeoutMs: wanted === undefined ? timeoutMs : wanted,
-    background,
-    onStdout: (/** @type {unknown} */ chunk) => output.chunk('stdout', chunk),
-    onStderr: (/** @type {unknown} */ chunk) => output.chunk('stderr', chunk),
-  }
-}
-
-/**
- * The same for the machine's own commands.
+ * The options of the machine's own commands.
  * @param {number} timeoutMs @param {boolean} background @param {number} keys @param {Call} [call]
  */
 function helperOptions(timeoutMs, background, keys, call) {
@@ -537,7 +593,11 @@ function helperOptions(timeoutMs, background, keys, call) {
 /** @param {unknown} text */
 const textOf = (text) => (typeof text === 'string' ? text : '')
 
-/** Whether a request is a command with nothing but what `native.execute` takes. @param {Record<string, any>} request */
+/**
+ * Whether a request is a command with nothing but what `native.execute` takes.
+ * @param {Record<string, any>} request
+ * @returns {request is { command: string, timeoutMs?: number, background: boolean }}
+ */
 function isPlain({ call, readOnly, branch, env, stdin, maxOutputBytes }) {
   return call === 'executeCommand' && !readOnly && branch === undefined && env === undefined && stdin === undefined && maxOutputBytes === undefined
 }
@@ -548,9 +608,16 @@ function idOf(instance) {
   return id === undefined || id === null ? null : String(id)
 }
 
-/** @param {unknown} answer @returns {number} 32 bits, 0 when the provider does not tell */
-function exitCodeOf(answer) {
-  return isObject(answer) && Number.isInteger(answer.exitCode) ? answer.exitCode | 0 : 0
+/**
+ * A line with its environment, as far as such a provider can be given one.
+ * @param {any} instance @param {string} exports @param {string} line
+ */
+async function seal(instance, exports, line) {
+  // Loaded where it is needed, so that importing stays cheap.
+  const { sealed } = require('./sealed')
+  const make = (/** @type {string} */ text) => instance.commands.run(text, { timeoutMs: SEAL_LIMIT, background: false })
+  // A sandbox in which that fails may still need no secret: its remote may have one from before.
+  return sealed(async (text) => make(text), exports, line).catch(() => line)
 }
 
-module.exports = { ProviderDriver }
+module.exports = { ProviderDriver, Call }

@@ -85,7 +85,8 @@ export const enum PackedKind {
   JSON = 0,
   /** op, channel, text */
   EMIT = 1,
-  /** op, ticket, sandbox, timeoutMs, background (0 or 1), {@link RunOptions}, number of channels, the channels, text of the command */
+  /** op, ticket, sandbox, timeoutMs, background (0 or 1), {@link RunOptions}, number of channels, the channels, text of the command, text that is
+   * to be told to its shell before (secrets; empty nearly always) */
   RUN = 2,
   /** op, whether there is an id (0 or 1), text of the id: the call's value is the provider's answer with this `sandboxId` */
   ANSWER = 3,
@@ -110,6 +111,16 @@ export const enum RunOptions {
 
 /** Feeds `{ input: "call", op, call: "executeCommand", command, timeoutMs, background }`, as {@link feed} would. */
 export function execute(machine: Machine, op: number, command: string, timeoutMs: number | undefined, background: boolean): Packed
+/**
+ * What {@link execute} comes to as long as the machine gets no other input but ends of runs: JSON of a `Plan` (plan.rs; `channels`
+ * are {@link FrameKind}s), null when that cannot be told.
+ */
+export function plan(machine: Machine): string | null
+/**
+ * Feeds what has happened to a command that follows a plan: the call and, if `made`, the end of its `mkdir`. Gives the ticket of
+ * the run that goes on.
+ */
+export function adopt(machine: Machine, op: number, command: string, timeoutMs: number | undefined, background: boolean, made: boolean): number | null
 /** Feeds the end of a run that ended by itself; `json` is `JSON.stringify` of the answer where that is wanted. */
 export function ran(machine: Machine, op: number, ticket: number, exitCode: number, json: string | undefined): Packed
 /** Milliseconds until {@link expire} is to be called; null when no timer is armed. */

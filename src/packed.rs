@@ -100,6 +100,7 @@ impl Packed {
                     self.number(Kind::from(channel) as u32);
                 }
                 self.text(line);
+                self.text(&command.exports());
             }
             Action::Answer { op, sandbox_id } => {
                 self.head(Head::Answer);

@@ -10,6 +10,7 @@ use vibekit_core::stream::Cutter;
 use vibekit_driver::Stepped;
 
 use crate::failure;
+use crate::frames::Kind;
 use crate::machine::Handle;
 use crate::packed::Packed;
 use crate::text::{Utf8, with_units};
@@ -33,17 +34,44 @@ pub fn execute(
     timeout_ms: Option<f64>,
     background: bool,
 ) -> Result<Packed> {
-    let call = Call::ExecuteCommand {
-        command: command.0,
-        timeout_ms: timeout_ms.map(|limit| limit as u64),
-        background,
-        read_only: false,
-        branch: None,
-        env: Vec::new(),
-        stdin: None,
-        max_output_bytes: None,
-    };
-    step(machine, Input::Call { op, call })
+    step(machine, Input::Call { op, call: plain(command, timeout_ms, background) })
+}
+
+fn plain(command: Utf8, timeout_ms: Option<f64>, background: bool) -> Call {
+    Call::command(command.0, timeout_ms.map(|limit| limit as u64), background)
+}
+
+/// What [`execute`] comes to until the machine gets another input: JSON, or null when it cannot be told.
+#[napi(catch_unwind)]
+pub fn plan(machine: &External<Handle>) -> Result<Option<String>> {
+    let Some(plan) = stepped(machine)?.plan() else { return Ok(None) };
+    let channels: Vec<_> = plan.channels.iter().map(|&channel| Kind::from(channel) as u32).collect();
+    let json = serde_json::json!({
+        "sandbox": plan.sandbox,
+        "sandboxId": plan.sandbox_id,
+        "channels": channels,
+        "start": plan.start,
+        "mkdir": plan.mkdir,
+        "mkdirLimit": plan.mkdir_limit,
+        "before": plan.before,
+        "limit": plan.limit,
+        "end": plan.end,
+    });
+    Ok(Some(json.to_string()))
+}
+
+/// Feeds what has happened to a command that follows a plan: the call and, if `made`, the end of its `mkdir`. Gives the ticket
+/// of the run that goes on.
+#[napi(catch_unwind)]
+pub fn adopt(
+    machine: &External<Handle>,
+    op: u32,
+    command: Utf8,
+    timeout_ms: Option<f64>,
+    background: bool,
+    made: bool,
+) -> Result<Option<u32>> {
+    Ok(stepped(machine)?.adopt(op, plain(command, timeout_ms, background), made))
 }
 
 /// Feeds the end of a run that ended by itself.

@@ -129,8 +129,8 @@ module.exports = [
       return process.cpuUsage(begin).user
     }
     await cost(2_000)
-    const [small, large] = [await cost(8_000), await cost(32_000)]
-    // Four times the text: sixteen times the work of a quadratic algorithm, in milliseconds that noise does not make.
-    return { linear: large < 20_000 || large / small < 9 }
+    const [small, large] = [await cost(4_000), await cost(32_000)]
+    // Eight times the text: sixty-four times the work of a quadratic algorithm, in milliseconds that noise does not make.
+    return { linear: large < 20_000 || large / small < 24 }
   }, (ours, _theirs, expect) => expect(ours).toEqual({ linear: true })),
 ]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::quote;
 use crate::{Code, Error};
 
 /// What to execute.
@@ -88,6 +89,20 @@ impl Command {
         Self::new(Program::Shell(line.into()))
     }
 
+    /// The environment as a line for a POSIX shell that gives it to all that follows, for providers that take nothing but a
+    /// line. Empty without one. May hold secrets: it must not become part of a line as it is.
+    #[must_use]
+    pub fn exports(&self) -> String {
+        let mut line = String::new();
+        for (name, value) in &self.env {
+            line.push_str(if line.is_empty() { "export " } else { " " });
+            line.push_str(name);
+            line.push('=');
+            line.push_str(&quote(value));
+        }
+        line
+    }
+
     /// A program and its arguments with nothing special about it.
     #[must_use]
     pub fn exec<'a>(program: &str, args: impl IntoIterator<Item = &'a str>) -> Self {
@@ -162,4 +177,17 @@ pub struct Exit {
     /// Largest resident set of one of them, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rss: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Command;
+
+    #[test]
+    fn exports_mean_nothing_but_themselves_to_a_shell() {
+        let mut command = Command::shell("true");
+        assert_eq!(command.exports(), "");
+        command.env = vec![("A".to_owned(), "plain".to_owned()), ("B".to_owned(), "it's $x".to_owned())];
+        assert_eq!(command.exports(), r"export A=plain B='it'\''s $x'");
+    }
 }

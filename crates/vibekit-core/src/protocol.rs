@@ -163,6 +163,23 @@ pub enum Call {
     Dispose,
 }
 
+impl Call {
+    /// A command with nothing special about it. The limit is in milliseconds, as in [`Call::ExecuteCommand`].
+    #[must_use]
+    pub const fn command(command: String, timeout_ms: Option<u64>, background: bool) -> Self {
+        Self::ExecuteCommand {
+            command,
+            timeout_ms,
+            background,
+            read_only: false,
+            branch: None,
+            env: Vec::new(),
+            stdin: None,
+            max_output_bytes: None,
+        }
+    }
+}
+
 /// What an opened sandbox tells.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -48,7 +48,12 @@ fn play(machine: &mut Machine, call: Value, answers: &[Answer<'_>]) -> (Vec<Stri
                 Action::Run { op, ticket, command, channels, .. } => {
                     let Program::Shell(line) = &command.program else { panic!("{command:?}") };
                     let limit = command.timeout_ms.unwrap();
-                    transcript.push(format!("run {line} ({limit},{})", command.background));
+                    let with = command.env.iter().map(|(name, value)| format!(" {name}={value}"));
+                    transcript.push(format!(
+                        "run {line} ({limit},{}){}",
+                        command.background,
+                        with.collect::<String>()
+                    ));
                     let (output, ended) = answers.next().expect("no answer for this command");
                     let units: Vec<u16> = output.encode_utf16().collect();
                     let mut buffer = Compat::new();
@@ -187,14 +192,14 @@ fn objects_from_a_configuration_clone_once_and_hide_the_token() {
     let ok = ("", Ok(0));
     let (transcript, _) = play(&mut object, call(), &[ok, ok, ok, ok, ok, ok]);
     let commands: Vec<_> = transcript.iter().filter(|line| line.starts_with("run")).collect();
-    let credential = "GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=http.https://github.com/.extraHeader \
-                      GIT_CONFIG_VALUE_0='Authorization: Basic eC1hY2Nlc3MtdG9rZW46Z2hwX3g=' ";
+    let credential = " GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=http.https://github.com/.extraHeader \
+                      GIT_CONFIG_VALUE_0=Authorization: Basic eC1hY2Nlc3MtdG9rZW46Z2hwX3g=";
     assert_eq!(
         commands[1],
-        &format!("run cd /w && {credential}git clone https://github.com/o/r.git . (3600000,false)")
+        &format!("run cd /w && git clone https://github.com/o/r.git . (3600000,false){credential}")
     );
     assert_eq!(commands[3], "run cd /w && git checkout b (60000,false)");
-    assert_eq!(commands[4], &format!("run cd /w && {credential}git pull origin b (60000,false)"));
+    assert_eq!(commands[4], &format!("run cd /w && git pull origin b (60000,false){credential}"));
     let (transcript, _) = play(&mut object, call(), &[ok, ok, ok, ok]);
     assert!(!transcript.iter().any(|line| line.contains("git clone")), "{transcript:?}");
 

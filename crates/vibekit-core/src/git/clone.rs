@@ -78,7 +78,11 @@ fn private(repository: &str, cause: Error) -> Error {
 
 /// `mkdir` before a command (contract, 3.1 and 3.4).
 pub(crate) async fn mkdir(desk: Desk, directory: String, options: RunOptions) -> Result<Value> {
-    let line = format!("mkdir -p {} || true", quote(&directory));
+    let line = mkdir_line(&directory);
     desk.succeed(Helper::new("mkdir", "", line, limits::MKDIR).anywhere().options(options)).await?;
     Ok(Value::Null)
+}
+
+pub(crate) fn mkdir_line(directory: &str) -> String {
+    format!("mkdir -p {} || true", quote(directory))
 }

@@ -75,7 +75,7 @@ impl Machine {
     }
 
     /// Whether the call may be made at all.
-    fn admit(&self, call: &Call) -> Result<()> {
+    pub(super) fn admit(&self, call: &Call) -> Result<()> {
         if matches!(call, Call::Dispose) {
             return Ok(());
         }

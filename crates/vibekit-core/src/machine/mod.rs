@@ -33,11 +33,14 @@ mod calls;
 mod flags;
 pub mod limits;
 mod output;
+mod plan;
 mod sandbox;
 mod script;
 mod slot;
 mod steps;
 mod work;
+
+pub use plan::Plan;
 
 use std::collections::{BTreeMap, VecDeque};
 

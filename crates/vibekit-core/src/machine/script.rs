@@ -41,10 +41,7 @@ impl Machine {
             _ => None,
         };
         if let Some(id) = named {
-            let mut text = String::with_capacity(START.len() + id.len() + 3);
-            text.push_str(START);
-            push_literal(&mut text, id);
-            text.push('}');
+            let text = start_message(id);
             self.emit(op, messages, text);
         }
         if !self.native() && (fresh || !agent_level) {
@@ -98,11 +95,7 @@ impl Machine {
             limit => Some(limit),
         };
         let line = |line: &str| {
-            Program::Shell(if native {
-                line.to_owned()
-            } else {
-                ["cd ", &quote(&cwd), " && ", line].concat()
-            })
+            Program::Shell(if native { line.to_owned() } else { [&inside(&cwd), line].concat() })
         };
         let Some(Kind::Work(work)) = self.ops.get(&op).map(|op| &op.kind) else {
             return Err(aborted());
@@ -432,9 +425,7 @@ impl Machine {
             None => "undefined".to_owned(),
         };
         let mut end = String::with_capacity(output.len() + output.len() / 4 + 96);
-        end.push_str(END);
-        push_literal(&mut end, id.as_deref().unwrap_or("undefined"));
-        end.push_str(", \"output\": ");
+        begin_end_message(&mut end, id.as_deref());
         push_literal(&mut end, &output);
         end.push('}');
         self.emit(op, messages, end);
@@ -765,9 +756,25 @@ pub(super) struct Launch {
     pub(super) turn: Option<Box<Turn>>,
 }
 
-/// How messages begin that tell of a sandbox.
-const START: &str = "{\"type\": \"start\", \"sandbox_id\": ";
-const END: &str = "{\"type\": \"end\", \"sandbox_id\": ";
+/// What stands before a line of a JavaScript provider.
+pub(super) fn inside(directory: &str) -> String {
+    ["cd ", &quote(directory), " && "].concat()
+}
+
+/// The message a call begins with.
+pub(super) fn start_message(id: &str) -> String {
+    let mut text = "{\"type\": \"start\", \"sandbox_id\": ".to_owned();
+    push_literal(&mut text, id);
+    text.push('}');
+    text
+}
+
+/// The message a call ends with, up to the literal of what came of it.
+pub(super) fn begin_end_message(text: &mut String, id: Option<&str>) {
+    text.push_str("{\"type\": \"end\", \"sandbox_id\": ");
+    push_literal(text, id.unwrap_or("undefined"));
+    text.push_str(", \"output\": ");
+}
 
 /// Something of ours that the caller should know.
 pub(super) fn notice(code: &str, message: &str) -> Body {

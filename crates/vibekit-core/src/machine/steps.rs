@@ -393,13 +393,12 @@ impl Machine {
             let home = directory.or_else(|| Some(self.setup.working_directory().to_owned()));
             (line, env, home)
         } else {
-            let assignments: String =
-                env.iter().map(|(name, value)| format!("{name}={} ", quote(value))).collect();
             let line = match directory {
-                Some(directory) => format!("cd {} && {assignments}{line}", quote(&directory)),
-                None => format!("{assignments}{line}"),
+                Some(directory) => format!("cd {} && {line}", quote(&directory)),
+                None => line,
             };
-            (line, Vec::new(), None)
+            // Such providers take no environment. How it reaches the command unseen all the same, the driver knows.
+            (line, env, None)
         };
         if let Some(Kind::Work(work)) = self.ops.get_mut(&op).map(|op| &mut op.kind) {
             work.helper = Some((name, limit));
