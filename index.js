@@ -6,6 +6,9 @@ const constants = require('./lib/constants')
 
 module.exports = {
   VibeKit,
+  DaytonaSandboxProvider: providers.DaytonaSandboxProvider,
+  E2BSandboxProvider: providers.E2BSandboxProvider,
+  NorthflankSandboxProvider: providers.NorthflankSandboxProvider,
   createDaytonaProvider: providers.createDaytonaProvider,
   createDockerProvider: providers.createDockerProvider,
   createE2BProvider: providers.createE2BProvider,
@@ -38,9 +41,6 @@ const LAZY = [
   ...['BaseAgent', 'ClaudeAgent', 'CodexAgent', 'GeminiAgent', 'GrokAgent', 'OpenCodeAgent'].map(
     /** @returns {[string, () => Record<string, unknown>]} */ (name) => [name, () => require('./lib/agents')],
   ),
-  ['DaytonaSandboxProvider', () => require('./lib/clouds')],
-  ['E2BSandboxProvider', () => require('./lib/e2b')],
-  ['NorthflankSandboxProvider', () => require('./lib/clouds')],
   ['TelemetryService', () => require('./lib/telemetry')],
 ]
 for (const [name, load] of LAZY) {

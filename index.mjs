@@ -1,5 +1,8 @@
-// One class, however it is loaded: this file only names what index.js has.
-import sdk from './index.js'
+// One class, however it is loaded: this file only names what index.js has. Not by `import`, which takes more time for finding out
+// which names a CommonJS module has than the module itself takes.
+import { createRequire } from 'node:module'
+
+const sdk = createRequire(import.meta.url)('./index.js')
 
 export const {
   VibeKit,

@@ -8,10 +8,13 @@
  * Keys are kept in properties that listings and logs do not show.
  */
 
-const parse = require('./arguments')
-const { set, messageOf } = require('./errors')
 const { VibeKit, internals } = require('./vibekit')
-const { STDOUT, UPDATE, SESSION } = require('./operation')
+
+// Needed by agents that are used; importing this package needs the classes alone.
+/** @returns {typeof import('./arguments')} */
+const parse = () => require('./arguments')
+/** @returns {typeof import('./errors')} */
+const errors = () => require('./errors')
 
 /** Where an agent keeps its `VibeKit` object. */
 const kKit = Symbol('kit')
@@ -49,7 +52,7 @@ class BaseAgent {
     this.WORKING_DIR = workingDirectory || '/vibe0'
     /** @type {string | undefined} */
     this.currentWorktreeDir = undefined
-    set(this, /** @type {any} */ (kKit), owner ?? kitFor(this, config))
+    errors().set(this, /** @type {any} */ (kKit), owner ?? kitFor(this, config))
   }
 
   // ---- the sandbox ---------------------------------------------------------------------------------------------------
@@ -96,7 +99,7 @@ class BaseAgent {
   /** @param {string} command @param {Record<string, any>} [options] @returns {Promise<any>} */
   async executeCommand(command, options) {
     requireSandbox(this, 'Failed to execute command: ')
-    return tell(this, parse.executeCommand(command, options))
+    return tell(this, parse().executeCommand(command, options))
   }
 
   /**
@@ -106,7 +109,7 @@ class BaseAgent {
    */
   async generateCode(prompt, mode, branch, history, callbacks, background) {
     requireSandbox(this, 'Failed to generate code: ')
-    const parsed = parse.generateCode([{ prompt, mode, branch, history, callbacks, background }])
+    const parsed = parse().generateCode([{ prompt, mode, branch, history, callbacks, background }])
     parsed.request.agentLevel = true
     return tell(this, parsed)
   }
@@ -194,70 +197,53 @@ class BaseAgent {
     return text.replace(/[`"$\\]/g, '\\$&')
   }
 }
-class CodexAgent extends BaseAgent {
-  /** @param {AgentOptions} config @param {VibeKit} [owner] */
-  constructor(config, owner = undefined) {
-    super(config, owner)
-    /** @type {string} */
-    this.providerApiKey
-    const message = 'Provider API key is required. Please provide providerApiKey, apiKey, or openaiApiKey.'
-    keep(this, 'providerApiKey', keyOf(config, owner, message))
-    this.provider = config.provider || 'openai'
-    this.model = config.model
-  }
 
-  /** @override @returns {AgentType} */
-  getAgentType() {
-    return 'codex'
-  }
+/**
+ * The class of an agent that takes models of any vendor. There are two, which differ by name and by what they say without a key.
+ * @param {string} name @param {AgentType} type @param {string} keyless
+ */
+function anyVendorAgent(name, type, keyless) {
+  // A class is named by the property it is made for.
+  const { [name]: made } = {
+    [name]: class extends BaseAgent {
+      /** @param {AgentOptions} config @param {VibeKit} [owner] */
+      constructor(config, owner = undefined) {
+        super(config, owner)
+        /** @type {string} */
+        this.providerApiKey
+        keep(this, 'providerApiKey', keyOf(config, owner, keyless))
+        this.provider = config.provider || 'openai'
+        this.model = config.model
+      }
 
-  /** @override */
-  getApiKey() {
-    return this.providerApiKey
-  }
+      /** @override @returns {AgentType} */
+      getAgentType() {
+        return type
+      }
 
-  /** @override */
-  getEnvironmentVariables() {
-    return { [`${this.provider.toUpperCase()}_API_KEY`]: this.providerApiKey }
-  }
+      /** @override */
+      getApiKey() {
+        return this.providerApiKey
+      }
 
-  /** @override */
-  getModelConfig() {
-    return { provider: this.provider, apiKey: this.providerApiKey, model: this.model }
+      /** @override */
+      getEnvironmentVariables() {
+        return { [`${this.provider.toUpperCase()}_API_KEY`]: this.providerApiKey }
+      }
+
+      /** @override */
+      getModelConfig() {
+        return { provider: this.provider, apiKey: this.providerApiKey, model: this.model }
+      }
+    },
   }
+  return made
 }
 
-class OpenCodeAgent extends BaseAgent {
-  /** @param {AgentOptions} config @param {VibeKit} [owner] */
-  constructor(config, owner = undefined) {
-    super(config, owner)
-    /** @type {string} */
-    this.providerApiKey
-    keep(this, 'providerApiKey', keyOf(config, owner, 'Provider API key is required. Please provide providerApiKey.'))
-    this.provider = config.provider || 'openai'
-    this.model = config.model
-  }
-
-  /** @override @returns {AgentType} */
-  getAgentType() {
-    return 'opencode'
-  }
-
-  /** @override */
-  getApiKey() {
-    return this.providerApiKey
-  }
-
-  /** @override */
-  getEnvironmentVariables() {
-    return { [`${this.provider.toUpperCase()}_API_KEY`]: this.providerApiKey }
-  }
-
-  /** @override */
-  getModelConfig() {
-    return { provider: this.provider, apiKey: this.providerApiKey, model: this.model }
-  }
-}
+const CodexAgent = anyVendorAgent(
+  'CodexAgent', 'codex', 'Provider API key is required. Please provide providerApiKey, apiKey, or openaiApiKey.',
+)
+const OpenCodeAgent = anyVendorAgent('OpenCodeAgent', 'opencode', 'Provider API key is required. Please provide providerApiKey.')
 
 class ClaudeAgent extends BaseAgent {
   /** @param {AgentOptions} config @param {VibeKit} [owner] */
@@ -373,7 +359,7 @@ const CLASSES = { claude: ClaudeAgent, codex: CodexAgent, gemini: GeminiAgent, g
  */
 function agentOf(vibeKit, config) {
   const given = config.agent ?? {}
-  const model = parse.isObject(given.model) ? given.model : { name: given.model }
+  const model = parse().isObject(given.model) ? given.model : { name: given.model }
   const Class = CLASSES[/** @type {AgentType} */ (given.type)] ?? BaseAgent
   return new Class(
     {
@@ -430,6 +416,7 @@ function environmentOf({ type, ...options }) {
 async function tell(agent, parsed) {
   const vibeKit = kitOf(agent)
   const { callbacks } = parsed.extras
+  const { STDOUT, UPDATE, SESSION } = require('./operation')
   const messages = internals.hasUpdates(vibeKit, parsed) ? UPDATE : STDOUT
   try {
     return await internals.perform(vibeKit, parsed, (kind, text) => {
@@ -437,7 +424,7 @@ async function tell(agent, parsed) {
       else if (kind === messages) callbacks?.onUpdate?.(text)
     })
   } catch (error) {
-    if (!parsed.extras.signal?.aborted) callbacks?.onError?.(messageOf(error))
+    if (!parsed.extras.signal?.aborted) callbacks?.onError?.(errors().messageOf(error))
     throw error
   }
 }

@@ -140,12 +140,20 @@ function generateCode([first, mode, history, callbacks]) {
   }
 }
 
+/** What a command is when nothing is said about it. @type {Extras} */
+const NOTHING = Object.freeze({ callbacks: undefined, signal: undefined, timeoutMs: undefined })
+const PLAIN = {
+  call: 'executeCommand', command: '', timeoutMs: undefined, background: false, readOnly: false, branch: undefined, env: undefined, stdin: undefined,
+  maxOutputBytes: undefined,
+}
+
 /**
  * `executeCommand(command, options?)`.
  * @param {unknown} command @param {unknown} given
  * @returns {Parsed}
  */
 function executeCommand(command, given) {
+  if (absent(given) && typeof command === 'string') return { extras: NOTHING, request: { ...PLAIN, command } }
   const options = optionsOf('executeCommand', given)
   const extras = extrasOf(options)
   return {

@@ -56,6 +56,8 @@ class Call {
     this.settled = false
     /** Of the run that goes on, where a plan was followed and the machine has taken over. 0 is none. */
     this.ticket = 0
+    /** Among the calls that follow a plan. */
+    this.place = 0
     /** Its requests to services. @type {number[] | undefined} */
     this.asked = undefined
   }
@@ -81,15 +83,25 @@ class Output {
     this.stderr = undefined
   }
 
+  /** @param {unknown} chunk */
+  onStdout(chunk) {
+    this.chunk((this.stdout ??= messagesOf(this.native)), chunk)
+  }
+
+  /** @param {unknown} chunk */
+  onStderr(chunk) {
+    this.chunk((this.stderr ??= messagesOf(this.native)), chunk)
+  }
+
   /**
    * One chunk, delivered before the provider goes on.
-   * @param {'stdout' | 'stderr'} stream @param {unknown} chunk
+   * @param {import('./messages').Messages} stream @param {unknown} chunk
    */
   chunk(stream, chunk) {
     if (typeof chunk !== 'string') throw new TypeError('chunk.replace is not a function: onStdout and onStderr take strings')
     const { call, channels } = this
     if (this.over || (call.settled && !this.answered)) return
-    const messages = (this[stream] ??= messagesOf(this.native)).push(chunk)
+    const messages = stream.push(chunk)
     if (messages === undefined) return
     for (const message of messages) {
       for (const channel of channels) {
@@ -469,8 +481,8 @@ class ProviderDriver {
     return {
       timeoutMs: wanted === undefined ? timeoutMs : wanted,
       background,
-      onStdout: (/** @type {unknown} */ chunk) => output.chunk('stdout', chunk),
-      onStderr: (/** @type {unknown} */ chunk) => output.chunk('stderr', chunk),
+      onStdout: (/** @type {unknown} */ chunk) => output.onStdout(chunk),
+      onStderr: (/** @type {unknown} */ chunk) => output.onStderr(chunk),
     }
   }
 

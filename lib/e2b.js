@@ -5,29 +5,10 @@
  * that does not succeed rejects. Over `VibeKit` this file is not used; there an exit code is an answer.
  */
 
-const { NativeProviderObject } = require('./native-provider')
 const { set } = require('./errors')
 
 /** Names of signals as the service writes them; others are told by number. @type {Record<number, string>} */
 const SIGNALS = { 1: 'hangup', 2: 'interrupt', 6: 'aborted', 9: 'killed', 11: 'segmentation fault', 15: 'terminated' }
-
-/** E2B's sandboxes. */
-class E2BSandboxProvider extends NativeProviderObject {
-  /** @param {unknown} [options] `E2BOptions` of `index.d.ts` */
-  constructor(options = {}) {
-    super('e2b', options)
-  }
-
-  /** @override @param {unknown} [envs] @param {unknown} [agentType] @param {unknown} [workingDirectory] */
-  async create(envs, agentType, workingDirectory) {
-    return withRejections(await super.create(envs, agentType, workingDirectory))
-  }
-
-  /** @override @param {unknown} sandboxId */
-  async resume(sandboxId) {
-    return withRejections(await super.resume(sandboxId))
-  }
-}
 
 /** Replaces `commands.run`. @template {{ commands: { run: Function } }} T @param {T} sandbox @returns {T} */
 function withRejections(sandbox) {
@@ -64,4 +45,4 @@ function attach(error, name, fields) {
   return error
 }
 
-module.exports = { E2BSandboxProvider }
+module.exports = { withRejections }

@@ -13,6 +13,16 @@ const LINE_FEED = 10
 /** Where native code writes to. Read before anything else runs, so all streams can share it. */
 const places = new Int32Array(4096)
 
+/** Looked for in whole texts, not in every chunk: what is left is flat by then. @param {string} text */
+const withoutNul = (text) => (text.includes('\0') ? text.replaceAll('\0', '') : text)
+
+/** Whether a chunk is nothing but white space; most begin with something else. @param {string} chunk */
+function isBlank(chunk) {
+  const first = chunk.charCodeAt(0)
+  if (first > 0x20 && first < 0x7f) return false
+  return withoutNul(chunk).trim() === ''
+}
+
 class Messages {
   /** @param {import('./native')} native */
   constructor(native) {
@@ -33,13 +43,12 @@ class Messages {
    * @returns {string[] | undefined} the messages it completes
    */
   push(chunk) {
-    const text = chunk.includes('\0') ? chunk.replaceAll('\0', '') : chunk
-    this.fresh += text
-    if (!text.includes('}')) {
-      if (this.blank && text.trim() !== '') this.blank = false
+    this.fresh += chunk
+    if (!chunk.includes('}')) {
+      if (this.blank && !isBlank(chunk)) this.blank = false
       return undefined
     }
-    const { fresh } = this
+    const fresh = withoutNul(this.fresh)
     this.fresh = ''
     /** @type {string[]} */
     const messages = []
@@ -79,8 +88,8 @@ class Messages {
 
   /** What is left at the end, unless it is blank. @returns {string | undefined} */
   finish() {
-    const rest = this.held + this.fresh
     const { blank } = this
+    const rest = blank ? '' : this.held + withoutNul(this.fresh)
     this.held = this.fresh = ''
     this.scanner = undefined
     return blank ? undefined : rest

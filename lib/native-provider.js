@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * A native provider as an object: of the shape any JavaScript provider has, so that it can be used on its own, and
- * recognised by `withSandbox()`, which then goes around this file and drives it natively.
+ * What native providers do as objects of their own (`providers.js` has their classes), and their sandboxes. `withSandbox()`
+ * recognises such an object, goes around this file and drives it natively.
  */
 
 const { native } = require('./loader')
@@ -20,47 +20,45 @@ const kSandbox = Symbol('sandbox')
 
 const nothing = () => {}
 
-class NativeProviderObject {
-  /** @param {string} name as in `environment.<name>` @param {unknown} options its user's */
-  constructor(name, options) {
-    if (!isObject(options) || Array.isArray(options)) {
-      throw revive(wrongType('options', 'an object', options, 'Leave them out for the defaults.'))
-    }
-    const provider = native().provider(name, JSON.stringify(plain(options, 'options')), JSON.stringify(process.env))
-    if (typeof provider === 'string') throw revive(JSON.parse(provider))
-    set(this, /** @type {any} */ (kProvider), provider)
+/**
+ * Gives an object its native side.
+ * @param {object} provider @param {string} name as in `environment.<name>` @param {unknown} options its user's
+ */
+function connect(provider, name, options) {
+  if (!isObject(options) || Array.isArray(options)) {
+    throw revive(wrongType('options', 'an object', options, 'Leave them out for the defaults.'))
   }
-
-  /**
-   * @param {unknown} [envs] @param {unknown} [agentType] @param {unknown} [workingDirectory]
-   * @returns {Promise<NativeSandboxObject>}
-   */
-  async create(envs, agentType, workingDirectory) {
-    return open(this, {
-      env: environment('envs', envs) ?? [],
-      agent: optionalText('agentType', agentType, 'Pass the type of an agent, or nothing.') ?? '',
-      workingDirectory: optionalText('workingDirectory', workingDirectory, 'Pass an absolute path inside the sandbox.') ?? '/vibe0',
-    })
-  }
-
-  /** @param {unknown} sandboxId @returns {Promise<NativeSandboxObject>} */
-  async resume(sandboxId) {
-    const resume = text('sandboxId', sandboxId, 'Pass the `sandboxId` of a sandbox created before.')
-    return open(this, { resume, env: [], agent: '', workingDirectory: '/vibe0' })
-  }
-
-  /**
-   * Finds out by trying whether sandboxes can be had, and what they can do; rejects where there can be none.
-   * @returns {Promise<Record<string, unknown>>}
-   */
-  async probe() {
-    const handle = /** @type {import('./native').NativeProvider} */ (nativeProviderOf(this))
-    const { value } = await operate((onFrames) => native().providerProbe(handle, onFrames), nothing)
-    return value
-  }
+  const handle = native().provider(name, JSON.stringify(plain(options, 'options')), JSON.stringify(process.env))
+  if (typeof handle === 'string') throw revive(JSON.parse(handle))
+  set(provider, /** @type {any} */ (kProvider), handle)
 }
 
-/** @param {NativeProviderObject} provider @param {Record<string, unknown>} request */
+/**
+ * @param {object} provider @param {unknown} envs @param {unknown} agentType @param {unknown} workingDirectory
+ * @returns {Promise<NativeSandboxObject>}
+ */
+async function create(provider, envs, agentType, workingDirectory) {
+  return open(provider, {
+    env: environment('envs', envs) ?? [],
+    agent: optionalText('agentType', agentType, 'Pass the type of an agent, or nothing.') ?? '',
+    workingDirectory: optionalText('workingDirectory', workingDirectory, 'Pass an absolute path inside the sandbox.') ?? '/vibe0',
+  })
+}
+
+/** @param {object} provider @param {unknown} sandboxId @returns {Promise<NativeSandboxObject>} */
+async function resume(provider, sandboxId) {
+  const id = text('sandboxId', sandboxId, 'Pass the `sandboxId` of a sandbox created before.')
+  return open(provider, { resume: id, env: [], agent: '', workingDirectory: '/vibe0' })
+}
+
+/** @param {object} provider @returns {Promise<Record<string, unknown>>} */
+async function probe(provider) {
+  const handle = /** @type {import('./native').NativeProvider} */ (nativeProviderOf(provider))
+  const { value } = await operate((onFrames) => native().providerProbe(handle, onFrames), nothing)
+  return value
+}
+
+/** @param {object} provider @param {Record<string, unknown>} request */
 async function open(provider, request) {
   const handle = /** @type {import('./native').NativeProvider} */ (nativeProviderOf(provider))
   const { id, value } = await operate((onFrames) => native().providerOpen(handle, encode(request), onFrames), nothing)
@@ -242,4 +240,4 @@ function sandboxObject(sandbox) {
   return sandbox === null ? undefined : new NativeSandboxObject(sandbox, JSON.parse(native().describeSandbox(sandbox)))
 }
 
-module.exports = { NativeProviderObject, nativeProviderOf, sandboxObject }
+module.exports = { connect, create, resume, probe, sandboxObject }

@@ -22,6 +22,9 @@
  * @property {string} end
  */
 
+/** Takes what `mkdir` prints. */
+const ignore = () => {}
+
 /** Units of an answer's JSON that are kept. */
 const SHORT = 128
 
@@ -31,8 +34,8 @@ class Planned {
     this.driver = driver
     /** @type {Plan | undefined} */
     this.plan = undefined
-    /** Calls that follow it, of which the machine knows nothing. @type {Set<Call>} */
-    this.following = new Set()
+    /** Calls that follow it, of which the machine knows nothing. @type {Call[]} */
+    this.following = []
     /** An answer's JSON and that as a JSON string: commands that print nothing, of which there are many, all give the same. */
     this.answer = ''
     this.literal = '""'
@@ -53,14 +56,27 @@ class Planned {
 
   /** Lets the machine take over what is still running. */
   adopt() {
-    for (const call of this.following) this.handOver(call)
+    while (this.following.length > 0) this.handOver(this.following[0])
+  }
+
+  /** @param {Call} call */
+  enter(call) {
+    call.place = this.following.push(call) - 1
+  }
+
+  /** Its place is taken by the last one. @param {Call} call */
+  leave(call) {
+    const last = /** @type {Call} */ (this.following.pop())
+    if (last === call) return
+    this.following[call.place] = last
+    last.place = call.place
   }
 
   /** @param {Call} call */
   handOver(call) {
-    const { driver, following } = this
+    const { driver } = this
     const { command, timeoutMs, background } = call.request
-    following.delete(call)
+    this.leave(call)
     driver.calls.set(call.op, call)
     call.ticket = driver.native.adopt(driver.machine, call.op, command, timeoutMs, background, call.output !== undefined) ?? 0
   }
@@ -71,7 +87,7 @@ class Planned {
    */
   async follow(call, plan) {
     const { driver } = this
-    this.following.add(call)
+    this.enter(call)
     driver.look()
     const instance = driver.sandboxes.get(plan.sandbox)
     /** @type {any} */
@@ -80,7 +96,7 @@ class Planned {
       driver.busy = true
       try {
         if (plan.start !== null) for (const channel of plan.channels) driver.tell(call, channel, plan.start)
-        answer = instance.commands.run(plan.mkdir, { timeoutMs: plan.mkdirLimit, background: false, onStdout() {} })
+        answer = instance.commands.run(plan.mkdir, { timeoutMs: plan.mkdirLimit, background: false, onStdout: ignore })
       } finally {
         driver.free()
       }
@@ -106,7 +122,7 @@ class Planned {
     if (call.settled) return
     output.answered = true
     if (call.ticket !== 0) return driver.take(driver.native.ran(driver.machine, call.op, call.ticket, driver.exitCodeOf(answer), json))
-    this.following.delete(call)
+    this.leave(call)
     driver.busy = true
     try {
       driver.flush(call)

@@ -5,10 +5,17 @@
  * may fail a call or keep a process alive: what goes wrong is one warning of the process per object.
  */
 
-const { native } = require('./loader')
-const { operate, STDOUT, UPDATE, EVENT } = require('./operation')
-const { isObject, plain } = require('./arguments')
-const { set, messageOf } = require('./errors')
+// Loaded by the first service, so that importing stays cheap.
+const native = () => require('./loader').native()
+/** @returns {typeof import('./operation')} */
+const operation = () => require('./operation')
+/** @returns {typeof import('./errors')} */
+const errors = () => require('./errors')
+/** @type {typeof import('./arguments').plain} */
+const plain = (...given) => require('./arguments').plain(...given)
+
+/** @param {unknown} value @returns {value is Record<string, any>} */
+const isObject = (value) => typeof value === 'object' && value !== null
 
 /** Milliseconds all objects together may hold up a process that ends by `process.exit()`. */
 const EXIT_LIMIT = 2_000
@@ -33,7 +40,7 @@ class TelemetryService {
   constructor(config, sessionId = undefined, secrets = []) {
     /** @type {State} */
     const state = { handle: undefined, sessionId: sessionId ?? madeUp(), warned: false }
-    set(this, /** @type {any} */ (kService), state)
+    errors().set(this, /** @type {any} */ (kService), state)
     state.handle = handleOf(this, config, secrets)
     if (state.handle) alive(this)
   }
@@ -91,7 +98,7 @@ function handleOf(service, config, secrets) {
     if (typeof made !== 'string') return made
     warn(service, JSON.parse(made).message)
   } catch (thrown) {
-    warn(service, messageOf(thrown))
+    warn(service, errors().messageOf(thrown))
   }
   return undefined
 }
@@ -131,7 +138,7 @@ function record(service, event, agentType, mode, prompt, more) {
     const common = { event, sessionId: String(sessionId), agentType: String(agentType), mode: String(mode), promptLength: String(prompt).length }
     native().telemetryRecord(handle, JSON.stringify(plain({ ...common, ...more }, '')))
   } catch (thrown) {
-    warn(service, messageOf(thrown))
+    warn(service, errors().messageOf(thrown))
   }
 }
 
@@ -140,9 +147,9 @@ async function flush(service) {
   const { handle } = stateOf(service)
   if (!handle) return
   try {
-    await operate((onFrames) => native().telemetryFlush(handle, onFrames), () => {})
+    await operation().operate((onFrames) => native().telemetryFlush(handle, onFrames), () => {})
   } catch (error) {
-    warn(service, messageOf(error))
+    warn(service, errors().messageOf(error))
   }
 }
 
@@ -242,6 +249,7 @@ async function measured(service, config, { request, extras }, deliver, call, ses
   const genAi = command ? undefined : { provider: VENDORS[/** @type {'xai'} */ (vendor)] ?? vendor, model }
   service.trackStart(type, mode, prompt, { repoUrl, model, commandType, hasHistory: command ? undefined : history.length > 0 }, genAi)
   // The one of the two kinds that each message has exactly once.
+  const { STDOUT, UPDATE, EVENT } = operation()
   const messages = command && config.fluent ? STDOUT : UPDATE
   let usage = {}
   try {
@@ -254,7 +262,7 @@ async function measured(service, config, { request, extras }, deliver, call, ses
     service.trackEnd(type, mode, prompt, value?.sandboxId, repoUrl, { ...lengths, commandType }, genAi && { ...genAi, ...usage })
     return value
   } catch (error) {
-    const message = messageOf(error)
+    const message = errors().messageOf(error)
     const { name: errorType = 'Error', code } = isObject(error) ? error : {}
     const details = { errorType, commandType }
     if (extras.callbacks?.onError) service.trackError(type, mode, prompt, message, { ...details, source: `${type}_agent` }, code)

@@ -1,12 +1,18 @@
 'use strict'
 
 const { EventEmitter } = require('node:events')
-const { conclude, nativeDriver, STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION, OBJECT } = require('./operation')
-const { revive, wrong, messageOf } = require('./errors')
-const parse = require('./arguments')
 
-// What only an object that is used needs is loaded when one is, so that importing stays cheap.
+// What only an object that is used needs is loaded when one is, so that importing stays cheap: the files are most of that. What
+// every call needs is kept, because `require` looks it up anew.
 const native = () => require('./loader').native()
+/** @type {typeof import('./arguments') | undefined} */
+let loadedArguments
+const parse = () => (loadedArguments ??= require('./arguments'))
+/** @type {typeof import('./operation') | undefined} */
+let loadedOperation
+const operation = () => (loadedOperation ??= require('./operation'))
+/** @returns {typeof import('./errors')} */
+const errors = () => require('./errors')
 /** @type {typeof import('./setup').setupOf} */
 const setupOf = (...given) => require('./setup').setupOf(...given)
 /** @param {ConstructorParameters<typeof import('./drive').ProviderDriver>} given */
@@ -125,8 +131,8 @@ class VibeKit extends EventEmitter {
     const state = stateOf(this)
     if (!state.ready) checkSession(this)
     const hint = 'Pass the id getSession() gave.'
-    const id = parse.text('sessionId', sessionId, hint)
-    if (id === '') throw revive(wrong('INVALID_ARGUMENT', 'sessionId', 'must not be empty', hint))
+    const id = parse().text('sessionId', sessionId, hint)
+    if (id === '') throw errors().revive(errors().wrong('INVALID_ARGUMENT', 'sessionId', 'must not be empty', hint))
     if (!state.driver) {
       this.options.sandboxId = id
       state.session = id
@@ -146,7 +152,7 @@ class VibeKit extends EventEmitter {
   /** @param {unknown[]} parameters @returns {Promise<any>} */
   async generateCode(...parameters) {
     const driver = work(this)
-    const parsed = parse.generateCode(parameters)
+    const parsed = parse().generateCode(parameters)
     // eslint-disable-next-line no-console -- upstream's warning, the only thing this library ever prints
     if (isCommandFlow(this, parsed) && !process.env.VIBEKIT_NO_DEPRECATION) console.warn(DEPRECATED)
     return report(this, parsed, measure(this, driver, parsed))
@@ -155,7 +161,7 @@ class VibeKit extends EventEmitter {
   /** @param {unknown} [options] @returns {Promise<any>} */
   async runTests(options) {
     const driver = work(this)
-    const parsed = parse.generateCode([{ ...parse.optionsOf('runTests', options), prompt: TESTS_PROMPT, mode: 'code' }])
+    const parsed = parse().generateCode([{ ...parse().optionsOf('runTests', options), prompt: TESTS_PROMPT, mode: 'code' }])
     parsed.request.agentLevel = true
     return report(this, parsed, driver.call(parsed, delivery(this, parsed)))
   }
@@ -163,12 +169,12 @@ class VibeKit extends EventEmitter {
   /** @param {unknown} command @param {unknown} [options] @returns {Promise<any>} */
   async executeCommand(command, options) {
     const driver = work(this)
-    const parsed = parse.executeCommand(command, options)
+    const parsed = parse().executeCommand(command, options)
     if (stateOf(this).telemetry) return report(this, parsed, measure(this, driver, parsed))
     if (parsed.request.branch) note(this, parsed)
     const outcome = await driver.start(parsed, delivery(this, parsed))
     // A promise less than `report` takes, in the call that is made most.
-    return 'value' in outcome ? conclude(outcome, parsed.extras.signal) : report(this, parsed, failed(outcome, parsed.extras.signal))
+    return 'value' in outcome ? operation().conclude(outcome, parsed.extras.signal) : report(this, parsed, failed(outcome, parsed.extras.signal))
   }
 
   /**
@@ -178,7 +184,7 @@ class VibeKit extends EventEmitter {
    */
   async createPullRequest(...parameters) {
     const driver = work(this)
-    const parsed = parse.createPullRequest(parameters)
+    const parsed = parse().createPullRequest(parameters)
     const answer = await driver.call(parsed, delivery(this, parsed))
     return Object.fromEntries(PULL_REQUEST.map((key) => [key, answer[key]]))
   }
@@ -186,7 +192,7 @@ class VibeKit extends EventEmitter {
   /** @param {unknown} [branch] @param {unknown} [options] @returns {Promise<void>} */
   async pushToBranch(branch, options) {
     const driver = work(this)
-    const parsed = parse.pushToBranch(branch, options)
+    const parsed = parse().pushToBranch(branch, options)
     await driver.call(parsed, delivery(this, parsed))
   }
 
@@ -196,23 +202,23 @@ class VibeKit extends EventEmitter {
    * @returns {Promise<any>}
    */
   async mergePullRequest(options) {
-    const parsed = parse.mergePullRequest(options)
+    const parsed = parse().mergePullRequest(options)
     const state = stateOf(this)
     if (!state.fluent) checkSession(this)
     const { json, secrets } = setup(this, true)
     const addon = native()
     const machine = addon.machine(json)
-    if (typeof machine === 'string') throw revive(JSON.parse(machine))
+    if (typeof machine === 'string') throw errors().revive(JSON.parse(machine))
     return providerDriver(addon, machine, undefined, secrets, NOBODY).call(parsed, () => {})
   }
 
   /** @param {unknown} repository @param {unknown} [directory] @param {unknown} [options] @returns {Promise<void>} */
   async cloneRepository(repository, directory, options) {
     const driver = work(this)
-    const parsed = parse.cloneRepository(repository, directory, options)
+    const parsed = parse().cloneRepository(repository, directory, options)
     // Upstream reads these anew for each clone.
     const { secrets, workingDirectory } = this.options
-    const token = parse.isObject(secrets) ? secrets.GH_TOKEN : undefined
+    const token = parse().isObject(secrets) ? secrets.GH_TOKEN : undefined
     if (typeof token === 'string') parsed.request.token = token
     if (!parsed.request.directory && typeof workingDirectory === 'string') parsed.request.directory = workingDirectory
     await driver.call(parsed, delivery(this, parsed))
@@ -284,13 +290,13 @@ const PULL_REQUEST = [
  * @param {VibeKit} vibeKit @param {'token' | 'repository'} half @param {unknown} value
  */
 function setGithub(vibeKit, half, value) {
-  const text = parse.text(half, value, half === 'token' ? 'Pass a token of GitHub.' : 'Pass the repository as "owner/repo".')
+  const text = parse().text(half, value, half === 'token' ? 'Pass a token of GitHub.' : 'Pass the repository as "owner/repo".')
   const state = stateOf(vibeKit)
   const { config } = state
-  const known = vibeKit.options.github ?? (parse.isObject(config) ? config.github : undefined)
-  const github = { token: '', repository: '', ...(parse.isObject(known) ? known : {}), [half]: text }
+  const known = vibeKit.options.github ?? (parse().isObject(config) ? config.github : undefined)
+  const github = { token: '', repository: '', ...(parse().isObject(known) ? known : {}), [half]: text }
   vibeKit.options.github = github
-  if (parse.isObject(config)) config.github = github
+  if (parse().isObject(config)) config.github = github
   if (!state.driver) {
     state.ready = false
     return
@@ -323,7 +329,7 @@ function setup(vibeKit, detached = false) {
   } catch (cause) {
     if (fluent) throw cause
     const failure = { code: 'AGENT_NOT_INITIALIZED', message: 'Agent not initialized', retryable: false }
-    const error = revive(failure)
+    const error = errors().revive(failure)
     Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true })
     throw error
   }
@@ -334,7 +340,7 @@ function checkSession(vibeKit) {
   const state = stateOf(vibeKit)
   const { json, sessionId } = setup(vibeKit)
   const failure = native().check(json, 'session')
-  if (failure !== null) throw revive(JSON.parse(failure))
+  if (failure !== null) throw errors().revive(JSON.parse(failure))
   state.session = sessionId
   state.ready = true
 }
@@ -349,9 +355,9 @@ function work(vibeKit) {
   const addon = native()
   const { json, sandbox, provider, secrets, sessionId } = setup(vibeKit)
   const failure = addon.check(json, 'work')
-  if (failure !== null) throw revive(JSON.parse(failure))
+  if (failure !== null) throw errors().revive(JSON.parse(failure))
   const machine = addon.machine(json, provider)
-  if (typeof machine === 'string') throw revive(JSON.parse(machine))
+  if (typeof machine === 'string') throw errors().revive(JSON.parse(machine))
   const javascript = provider === null && sandbox !== undefined && sandbox !== null
   state.driver = javascript
     ? providerDriver(addon, machine, sandbox, secrets, {
@@ -361,7 +367,7 @@ function work(vibeKit) {
         },
         variables: () => vibeKit.agent?.getEnvironmentVariables() ?? {},
       })
-    : nativeDriver(addon, machine)
+    : operation().nativeDriver(addon, machine)
   state.session = sessionId
   state.ready = true
   const config = configurationOf(vibeKit)
@@ -402,7 +408,7 @@ function hasWork(vibeKit) {
  */
 async function simple(vibeKit, request, options, port) {
   const driver = work(vibeKit)
-  const signal = parse.signalOf(parse.optionsOf(String(request.call), options).signal)
+  const signal = parse().signalOf(parse().optionsOf(String(request.call), options).signal)
   const parsed = { request, extras: { signal, port } }
   return driver.call(parsed, delivery(vibeKit, parsed))
 }
@@ -461,13 +467,13 @@ async function report(vibeKit, parsed, outcome) {
   try {
     return await noted(vibeKit, parsed, outcome)
   } catch (error) {
-    if (!signal?.aborted) callbacks.onError(messageOf(error))
+    if (!signal?.aborted) callbacks.onError(errors().messageOf(error))
     throw error
   }
 }
 
 /** @param {import('./operation').Outcome} outcome @param {AbortSignal} [signal] */
-const failed = async (outcome, signal) => conclude(outcome, signal)
+const failed = async (outcome, signal) => operation().conclude(outcome, signal)
 
 /**
  * Where the deliveries of one call go: to the listeners, then to the call's own callbacks.
@@ -477,6 +483,7 @@ const failed = async (outcome, signal) => conclude(outcome, signal)
  */
 function delivery(vibeKit, { request, extras: { callbacks } }) {
   // Commands of fluent objects have no `update` events; their callbacks get the same messages all the same.
+  const { STDOUT, STDERR, UPDATE, ERROR, EVENT, SESSION, OBJECT } = operation()
   const updates = stateOf(vibeKit).fluent && request.call === 'executeCommand' ? STDOUT : UPDATE
   return (kind, text) => {
     switch (kind) {
@@ -534,7 +541,7 @@ const internals = {
 
   /** @param {VibeKit} vibeKit @param {unknown} prompt @param {unknown} mode @returns {string} */
   shellCommand(vibeKit, prompt, mode) {
-    const text = parse.text('prompt', prompt, 'Pass what the agent is to do.')
+    const text = parse().text('prompt', prompt, 'Pass what the agent is to do.')
     return native().shellCommand(setup(vibeKit).json, text.toWellFormed(), mode === 'ask') ?? ''
   },
 }

@@ -2,7 +2,9 @@
 
 /** Second commands of an object are begun by a plan of the machine's. Whatever happens while one runs, the machine takes it over. */
 
+const path = require('node:path')
 const { VibeKit } = require('vibekit-native')
+const { succeed } = require('../support/command')
 const { recordingProvider, recordEvents } = require('../support/provider')
 
 const AGENT = { type: 'codex', provider: 'openai', apiKey: 'sk-test' }
@@ -60,19 +62,35 @@ describe.each(['mkdir', 'command'])('while its %s runs', (step) => {
       expect(provider.calls).toContainEqual(['resume', 'other'])
     })
   })
+})
 
-  test('it is under the limit of the machine from the next turn on', async () => {
+test('it is under the limit of the machine from the next turn on, and leaves no timer behind', async () => {
+  // In a process of its own: Jest has timers too.
+  const script = `
+    const { VibeKit } = require('vibekit-native')
+    const success = { exitCode: 0, stdout: '', stderr: '' }
+    const turn = () => new Promise(setImmediate)
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-    const before = timers()
-    const { second, release } = await held(step)
-    await turn()
-    await turn()
-    expect(timers()).toBe(before + 1)
-    release()
-    await second
-    await turn()
-    expect(timers()).toBe(before)
-  })
+    let gate
+    const sandbox = { sandboxId: 's', commands: { run: (line) => (line.endsWith('held') ? new Promise((resolve) => (gate = resolve)) : success) } }
+    async function main() {
+      const kit = new VibeKit().withAgent({ type: 'codex', apiKey: 'k' }).withSandbox({ create: () => sandbox })
+      await kit.executeCommand('first')
+      await turn()
+      const told = [timers()]
+      const held = kit.executeCommand('held')
+      await turn()
+      await turn()
+      told.push(timers())
+      gate(success)
+      await held
+      await turn()
+      told.push(timers())
+      process.stdout.write(JSON.stringify(told))
+    }
+    main()`
+  const { stdout } = await succeed(process.execPath, ['--eval', script], { cwd: path.join(__dirname, '../..') })
+  expect(JSON.parse(stdout)).toEqual([0, 1, 0])
 })
 
 test('what follows the plan is what the machine would have done', async () => {
