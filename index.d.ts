@@ -181,8 +181,9 @@ export interface LocalOptions {
 /** Options of containers. All are optional; a wrong one is refused with its name and a remedy. */
 export interface DockerOptions {
   /**
-   * The engine: `unix:///path/of/the/socket`, `tcp://host:port` (without TLS), or a path. Default: `DOCKER_HOST`, the chosen
-   * `docker context`, `CONTAINER_HOST`, then the usual sockets of Docker and Podman.
+   * The engine: `unix:///path/of/the/socket`, `tcp://host:port`, or a path. Default: `DOCKER_HOST`, the chosen `docker context`,
+   * `CONTAINER_HOST`, then the usual sockets of Docker and Podman. `https:`, `tcp:` with `DOCKER_TLS_VERIFY`, and contexts with
+   * certificates are spoken to over TLS; `DOCKER_CERT_PATH` says where `ca.pem`, `cert.pem` and `key.pem` are.
    */
   host?: string
   /** Default: the published image of the agent (`superagentai/vibekit-claude:1.0` …), `ubuntu:22.04` without one. Needs a POSIX shell. */

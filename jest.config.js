@@ -8,6 +8,8 @@ module.exports = {
     ...(process.env.VIBEKIT_TEST_AGENTS ? [] : ['/__test__/agents/(claude|codex|grok|opencode)\\.test\\.js$']),
     // The official clients of services are installed and run by `npm run test:providers`.
     ...(process.env.VIBEKIT_TEST_PROVIDERS ? [] : ['/__test__/providers/[^/]+/official[^/]*\\.test\\.js$']),
+    // A container engine is started there as well.
+    ...(process.env.VIBEKIT_TEST_ENGINE ? [] : ['/__test__/providers/docker/']),
   ],
   testEnvironment: 'node',
   testTimeout: 30_000,

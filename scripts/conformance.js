@@ -4,7 +4,9 @@
  * `npm run conformance`: runs the conformance suite for every provider that can be run here, prints the table of providers
  * and checks, and writes it to docs/conformance.md.
  *
- *   --check  writes nothing, and fails if the document is not what the run gives
+ *   --check           writes nothing, and fails if the document is not what the run gives or a column was not run
+ *   --reports FOLDER  runs nothing, and takes the reports of a run that had VIBEKIT_CONFORMANCE_DIR=FOLDER set, such as
+ *                     `npm test` and `npm run test:providers`
  *
  * A provider that cannot be run here keeps its column of the last run.
  */
@@ -49,28 +51,38 @@ async function docker(env) {
   }
 }
 
-async function main() {
-  const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
+/** @param {string} folder @returns {Report[]} */
+const read = (folder) => fs.readdirSync(folder).sort().map((file) => JSON.parse(fs.readFileSync(path.join(folder, file), 'utf8')))
+
+/** Runs all suites. @returns {Promise<Report[]>} */
+async function trial() {
   await ensureNodeModules()
   await ensureAddon()
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vibekit-conformance-'))
-  /** @type {Report[]} */
-  let reports
   try {
     for (const suite of SUITES) await suite({ ...process.env, VIBEKIT_CONFORMANCE_DIR: folder })
-    reports = fs.readdirSync(folder).sort().map((file) => JSON.parse(fs.readFileSync(path.join(folder, file), 'utf8')))
+    return read(folder)
   } finally {
     fs.rmSync(folder, { recursive: true, force: true })
   }
+}
+
+async function main() {
+  const { values } = parseArgs({ options: { check: { type: 'boolean', default: false }, reports: { type: 'string' } } })
+  const reports = values.reports === undefined ? await trial() : read(values.reports)
   if (reports.length === 0) fail('No provider gave a report.')
 
   const text = fs.readFileSync(document, 'utf8')
   const [before, rest] = text.split(BEGIN)
   const [former, after] = rest.split(END)
   const table = merged(parse(former), reports)
+  const columns = new Set([...table.values()].flatMap((cells) => [...cells.keys()]))
+  const stale = [...columns].filter((column) => !reports.some(({ provider }) => provider === column))
+  if (stale.length > 0) process.stdout.write(`\nNot run, the column is that of an earlier run: ${stale.join(', ')}\n`)
   process.stdout.write(`\n${render(table)}\n`)
   const now = `${before}${BEGIN}\n\n${render(table)}\n${END}${after}`
   if (!values.check) fs.writeFileSync(document, now)
+  else if (stale.length > 0) fail('A column that was not run shows nothing.')
   else if (now !== text) fail('docs/conformance.md is not what this run gives. Run `npm run conformance` and commit it.')
 
   const failures = reports.flatMap(({ provider, rows }) =>

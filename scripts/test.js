@@ -16,7 +16,7 @@ const root = path.join(__dirname, '..')
 
 /** @typedef {{ name: string, passed: number, failed: number, seconds: number }} Tally */
 
-/** @type {Record<string, Array<(more: string[]) => Promise<Tally>>>} */
+/** @type {Record<string, Array<(more: string[]) => Promise<Tally | Tally[]>>>} */
 const PARTS = {
   rust: [rust],
   jest: [
@@ -27,11 +27,7 @@ const PARTS = {
   agents: [(more) => jest('agents', 'jest', ['__test__/agents', ...more], { VIBEKIT_TEST_AGENTS: '1' })],
   package: [(more) => jest('package', 'jest', ['__test__/package', ...more])],
   unprivileged: [unprivileged],
-  providers: [
-    (more) => jest('official clients', 'jest', ['__test__/providers', ...more], { VIBEKIT_TEST_PROVIDERS: '1' }),
-    faults,
-    providers,
-  ],
+  providers: [faults, providers],
 }
 
 /** Who runs the tests of the sandbox where they must not need root. */
@@ -82,16 +78,20 @@ async function faults(more) {
 }
 
 /**
- * The tests of providers that need a service: a container engine, started for them (root, Debian's docker.io).
+ * The tests of providers that need the official clients or a service: a container engine, started for them (root, Debian's
+ * docker.io).
  * @param {string[]} more
- * @returns {Promise<Tally>}
+ * @returns {Promise<Tally[]>}
  */
 async function providers(more) {
   const engine = await startEngine()
   try {
+    const env = { VIBEKIT_TEST_PROVIDERS: '1', VIBEKIT_TEST_ENGINE: engine.address }
     const args = ['test', '-p', 'vibekit-providers', '--test', 'docker', '--', '--ignored', '--test-threads', '1', ...more]
-    const env = { ...process.env, VIBEKIT_TEST_ENGINE: engine.address }
-    return await tally('providers', () => run('cargo', args, { cwd: root, env, keep: 'both' }), cargoCounts)
+    return [
+      await jest('providers', 'jest', ['__test__/providers', ...more], env),
+      await tally('docker', () => run('cargo', args, { cwd: root, env: { ...process.env, ...env }, keep: 'both' }), cargoCounts),
+    ]
   } finally {
     await engine.stop()
   }
@@ -168,7 +168,7 @@ async function main() {
   await ensureAddon()
   /** @type {Tally[]} */
   const tallies = []
-  for (const work of part ? PARTS[part] : [...PARTS.rust, ...PARTS.jest]) tallies.push(await work(more))
+  for (const work of part ? PARTS[part] : [...PARTS.rust, ...PARTS.jest]) tallies.push(...[await work(more)].flat())
 
   process.stdout.write('\n')
   for (const { name, passed, failed, seconds } of tallies) {

@@ -20,7 +20,10 @@ beforeAll(async () => {
 }, 600_000)
 
 afterAll(() => fs.rmSync(stubs, { recursive: true, force: true }))
-beforeEach(() => double.settings({ generation: 'proxy', states: ['creating', 'started'], frame: 32768 }))
+beforeEach(async () => {
+  await double.settings({ generation: 'proxy', states: ['creating', 'started'], frame: 32768 })
+  await double.requests()
+})
 afterEach(async () => expect(await double.leftovers()).toEqual([]))
 
 const provider = (more) => createDaytonaProvider({ apiKey: 'dtn_key', apiUrl: `${double.url}/api`, ...more })
@@ -101,11 +104,24 @@ test('getHost is the URL of the preview', async () => {
   await sandbox.kill()
 })
 
+test('a region is asked for', async () => {
+  const sandbox = await provider({ target: 'eu' }).create()
+  await sandbox.kill()
+  const asked = (await double.requests()).find((one) => one.method === 'POST' && one.path === '/api/sandbox')
+  expect(asked.body.target).toBe('eu')
+})
+
 test('a JWT goes with its organisation', async () => {
   await double.settings({ jwt: 'a.jwt.token', organization: 'org-1' })
   const apiUrl = `${double.url}/api`
   const sandbox = await createDaytonaProvider({ jwtToken: 'a.jwt.token', organizationId: 'org-1', apiUrl }).create()
+  await double.requests()
+  await sandbox.commands.run('true')
   await sandbox.kill()
+  // Every request, the one that opens a WebSocket included.
+  const asked = await double.requests()
+  expect(asked.length).toBeGreaterThan(2)
+  expect(asked.filter((one) => one.headers['x-daytona-organization-id'] !== 'org-1')).toEqual([])
   const wrong = createDaytonaProvider({ jwtToken: 'a.jwt.token', organizationId: 'org-2', apiUrl })
   expect(await reasonOf(wrong.create())).toMatchObject({ code: 'AUTHENTICATION_FAILED' })
 })
@@ -131,6 +147,13 @@ describe('what is refused says why, and leaves nothing behind', () => {
   ])('%s', async (_, status, body, code) => {
     await double.refuse({ method: 'POST', path: '/api/sandbox', status, body, times: 1 })
     expect(await reasonOf(provider().create())).toMatchObject({ code, message: expect.stringMatching(/^Failed to create Daytona sandbox: /) })
+  })
+
+  test('a full disk', async () => {
+    const sandbox = await provider().create()
+    await double.refuse({ method: 'POST', path: 'bulk-upload', status: 400, body: { message: 'write /vibe0/file: no space left on device' }, times: 1 })
+    expect(await reasonOf(sandbox.files.write('file', 'content'))).toMatchObject({ code: 'DISK_FULL', hint: expect.stringContaining('resources.disk') })
+    await sandbox.kill()
   })
 
   test('a sandbox that is not there', async () => {

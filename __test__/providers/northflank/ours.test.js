@@ -21,7 +21,10 @@ beforeAll(async () => {
 }, 600_000)
 
 afterAll(() => fs.rmSync(stubs, { recursive: true, force: true }))
-beforeEach(() => double.settings({ states: ['PENDING', 'IN_PROGRESS', 'COMPLETED'] }))
+beforeEach(async () => {
+  await double.settings({ states: ['PENDING', 'IN_PROGRESS', 'COMPLETED'] })
+  await double.requests()
+})
 
 afterEach(async () => {
   // What is cleared up after a failure is so in the background.
@@ -59,6 +62,24 @@ test('a port keeps those that are there', async () => {
   expect(await sandbox.getHost(3000)).toBe(first)
   const asked = (await double.requests()).filter((one) => one.method === 'POST' && one.path.endsWith('/ports'))
   expect(asked.map((one) => one.body.ports.map((port) => port.internalPort))).toEqual([[3000], [3000, 4000]])
+  await sandbox.kill()
+})
+
+test('the volume goes with its service', async () => {
+  const sandbox = await provider().create()
+  expect(await double.leftovers()).toEqual([`service ${sandbox.sandboxId}`, `volume data-${sandbox.sandboxId}`])
+  await sandbox.kill()
+  expect(await double.leftovers()).toEqual([])
+})
+
+test('output comes while the command runs', async () => {
+  const sandbox = await provider().create()
+  let seen
+  const first = new Promise((resolve) => (seen = resolve))
+  const run = sandbox.commands.run('echo one; while [ ! -e go ]; do sleep 0.05; done; exit 3', { onStdout: seen })
+  expect(await first).toBe('one\n')
+  await sandbox.files.write('go', '')
+  expect(await run).toEqual({ exitCode: 3, stdout: 'one\n', stderr: '' })
   await sandbox.kill()
 })
 
@@ -128,6 +149,27 @@ describe('what is refused says why, and leaves nothing behind', () => {
   test.each([['volumes', 'creating a volume'], ['scale', 'scaling the service']])('a failure at %s', async (step, doing) => {
     await double.refuse({ method: 'POST', path: step, status: 400, body: { error: { status: 400, message: 'no' } }, times: 1 })
     expect(await reasonOf(provider().create())).toMatchObject({ code: 'PROVIDER_FAILED', message: expect.stringContaining(doing) })
+  })
+
+  test('a quota', async () => {
+    await double.refuse({ method: 'POST', path: 'services/deployment', status: 400, body: { error: { status: 400, message: 'Project quota exceeded' } }, times: 1 })
+    expect(await reasonOf(provider().create())).toMatchObject({ code: 'CONCURRENCY_LIMIT', hint: expect.any(String) })
+  })
+
+  test('a name that is taken is not insisted on', async () => {
+    const taken = { method: 'POST', path: 'services/deployment', status: 409, body: { error: { status: 409, message: 'A service with this name already exists' } } }
+    await double.refuse({ ...taken, times: 2 })
+    await (await provider().create()).kill()
+    const names = (await double.requests()).filter((one) => one.method === 'POST' && one.path.endsWith('/services/deployment')).map((one) => one.body.name)
+    expect(new Set(names).size).toBe(3)
+    await double.refuse({ ...taken, times: 3 })
+    expect(await reasonOf(provider().create())).toMatchObject({ code: 'PROVIDER_FAILED', field: 'options.projectId', hint: expect.any(String) })
+  })
+
+  test('a full disk', async () => {
+    const sandbox = await provider().create()
+    expect(await reasonOf(sandbox.files.write('/dev/full', 'content'))).toMatchObject({ code: 'DISK_FULL', hint: expect.stringContaining('persistentVolumeStorage') })
+    await sandbox.kill()
   })
 
   test('a sandbox that is not there', async () => {

@@ -131,6 +131,7 @@ async fn named(engine: &Engine, agent: &str, body: ContainerCreateBody) -> Resul
         }
     }
     Err(Error::new(Code::ProviderFailed, format!("{NAMES} random names for the container were all taken"))
+        .with_field(format!("{}.host", engine.path))
         .with_hint("See whether this machine has a working source of randomness."))
 }
 

@@ -27,11 +27,12 @@ pub(crate) struct Engine {
 /// Finds the engine and asks for its version.
 pub(crate) async fn connect(options: &DockerOptions, path: &str, env: &Lookup) -> Result<Engine> {
     let field = format!("{path}.host");
-    let address = match &options.host {
-        Some(host) => host.clone(),
+    let Place { address, certificates } = match &options.host {
+        Some(host) => Place::new(host.clone()),
         None => find(env, &field)?,
     };
-    let docker = client(&address, &field, env)?;
+    let certificates = certificates.or_else(|| chosen_certificates(&address, env));
+    let docker = client(&address, &field, certificates.as_deref())?;
     let limit = Duration::from_millis(options.connect_ms);
     let asked = tokio::time::timeout(limit, docker.negotiate_version()).await;
     let docker = match asked {
@@ -50,12 +51,39 @@ pub(crate) async fn connect(options: &DockerOptions, path: &str, env: &Lookup) -
     };
     Ok(Engine {
         docker,
-        here: !address.starts_with("tcp:") && !address.starts_with("http:"),
+        here: !["tcp:", "http:", "https:"].iter().any(|scheme| address.starts_with(scheme)),
         path: path.to_owned(),
     })
 }
 
-fn client(address: &str, field: &str, env: &Lookup) -> Result<Docker> {
+/// Where an engine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    address: String,
+    /// The folder of the certificates a context has of its own.
+    certificates: Option<PathBuf>,
+}
+
+impl Place {
+    const fn new(address: String) -> Self {
+        Self { address, certificates: None }
+    }
+}
+
+/// The folder of the certificates, if TLS is wished for: as `docker` has it, `DOCKER_TLS_VERIFY` says so for `tcp:` and
+/// `DOCKER_CERT_PATH` says where.
+fn chosen_certificates(address: &str, env: &Lookup) -> Option<PathBuf> {
+    let variable = |name: &str| env(name).filter(|value| !value.is_empty());
+    let tls = address.starts_with("https://")
+        || (address.starts_with("tcp://") && variable("DOCKER_TLS_VERIFY").is_some());
+    tls.then(|| variable("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| config(env)).unwrap_or_default())
+}
+
+/// Files of a folder of certificates: the authority's certificate, ours, and its key.
+const CERTIFICATES: [&str; 3] = ["ca.pem", "cert.pem", "key.pem"];
+
+/// `certificates`: the folder they are in, for an address that is spoken to over TLS.
+fn client(address: &str, field: &str, certificates: Option<&Path>) -> Result<Docker> {
     let wrong =
         |problem: &str, remedy: &str| Err(Error::invalid(field, format!("{problem} ({address})"), remedy));
     const SOCKET: &str = "Give unix:///path/of/the/socket or tcp://host:port.";
@@ -65,13 +93,9 @@ fn client(address: &str, field: &str, env: &Lookup) -> Result<Docker> {
         return socket_client(socket, address, field);
     } else if address.starts_with("npipe://") {
         return pipe_client(address, field);
+    } else if let Some(folder) = certificates {
+        tls_client(address, folder, field)?
     } else if address.starts_with("tcp://") || address.starts_with("http://") {
-        if env("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty()) {
-            return wrong(
-                "asks for TLS, which this version does not speak to engines",
-                "Forward the engine's socket instead: `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock host`.",
-            );
-        }
         Docker::connect_with_http(address, ANSWER, API_DEFAULT_VERSION)
     } else if address.starts_with("ssh://") {
         return wrong(
@@ -82,6 +106,23 @@ fn client(address: &str, field: &str, env: &Lookup) -> Result<Docker> {
         return wrong("is not an address of an engine", SOCKET);
     };
     made.map_err(|error| fail::unreachable(address, field, &error))
+}
+
+type Made = std::result::Result<Docker, bollard::errors::Error>;
+
+fn tls_client(address: &str, folder: &Path, field: &str) -> Result<Made> {
+    let [ca, certificate, key] = CERTIFICATES.map(|name| folder.join(name));
+    // The client reads them at the first request, where a failure looks like one of the engine.
+    for file in [&ca, &certificate, &key] {
+        if let Err(error) = std::fs::File::open(file) {
+            return Err(Error::invalid(
+                field,
+                format!("asks for TLS, for which {} cannot be read: {error}", file.display()),
+                "Put ca.pem, cert.pem and key.pem into the folder DOCKER_CERT_PATH names, or unset DOCKER_TLS_VERIFY.",
+            ));
+        }
+    }
+    Ok(Docker::connect_with_ssl(address, &key, &certificate, &ca, ANSWER, API_DEFAULT_VERSION))
 }
 
 #[cfg(unix)]
@@ -119,18 +160,16 @@ fn pipe_client(address: &str, field: &str) -> Result<Docker> {
 }
 
 /// In the order in which `docker` and `podman` look: the variables, the chosen context, the usual places.
-fn find(env: &Lookup, field: &str) -> Result<String> {
+fn find(env: &Lookup, field: &str) -> Result<Place> {
     let variable = |name: &str| env(name).filter(|value| !value.is_empty());
     if let Some(host) = variable("DOCKER_HOST") {
-        return Ok(host);
+        return Ok(Place::new(host));
     }
-    let home = variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from);
-    let config =
-        variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".docker")));
-    if let Some(config) = &config {
-        let context = variable("DOCKER_CONTEXT").or_else(|| chosen_context(config));
+    let home = home(env);
+    if let Some(config) = config(env) {
+        let context = variable("DOCKER_CONTEXT").or_else(|| chosen_context(&config));
         if let Some(context) = context.filter(|context| context != "default") {
-            return context_host(config, &context).ok_or_else(|| {
+            return context_place(&config, &context).ok_or_else(|| {
                 Error::invalid(
                     field,
                     format!("was not given, and the context {context:?} has no address"),
@@ -140,10 +179,10 @@ fn find(env: &Lookup, field: &str) -> Result<String> {
         }
     }
     if let Some(host) = variable("CONTAINER_HOST") {
-        return Ok(host);
+        return Ok(Place::new(host));
     }
     if cfg!(windows) {
-        return Ok("npipe:////./pipe/docker_engine".to_owned());
+        return Ok(Place::new("npipe:////./pipe/docker_engine".to_owned()));
     }
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
     let places = [
@@ -164,7 +203,20 @@ fn find(env: &Lookup, field: &str) -> Result<String> {
         .with_field(field)
         .with_hint(fail::START)
     };
-    found.map(|place| format!("unix://{}", place.display())).ok_or_else(tried)
+    found.map(|place| Place::new(format!("unix://{}", place.display()))).ok_or_else(tried)
+}
+
+fn home(env: &Lookup) -> Option<PathBuf> {
+    ["HOME", "USERPROFILE"]
+        .iter()
+        .find_map(|name| env(name).filter(|value| !value.is_empty()))
+        .map(PathBuf::from)
+}
+
+/// The folder of `docker`'s own settings.
+fn config(env: &Lookup) -> Option<PathBuf> {
+    let given = env("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+    given.or_else(|| Some(home(env)?.join(".docker")))
 }
 
 fn chosen_context(config: &Path) -> Option<String> {
@@ -172,12 +224,16 @@ fn chosen_context(config: &Path) -> Option<String> {
     Some(serde_json::from_str::<Value>(&text).ok()?["currentContext"].as_str()?.to_owned())
 }
 
-/// Contexts lie in folders called by a digest of their name; the name is inside.
-fn context_host(config: &Path, name: &str) -> Option<String> {
+/// Contexts lie in folders called by a digest of their name; the name is inside. Certificates are in a folder of the same
+/// name beside it.
+fn context_place(config: &Path, name: &str) -> Option<Place> {
     std::fs::read_dir(config.join("contexts/meta")).ok()?.flatten().find_map(|entry| {
         let text = std::fs::read_to_string(entry.path().join("meta.json")).ok()?;
         let meta: Value = serde_json::from_str(&text).ok()?;
-        (meta["Name"] == name).then(|| meta["Endpoints"]["docker"]["Host"].as_str().map(str::to_owned))?
+        let address =
+            meta["Endpoints"]["docker"]["Host"].as_str().filter(|_| meta["Name"] == name)?.to_owned();
+        let certificates = config.join("contexts/tls").join(entry.file_name()).join("docker");
+        Some(Place { address, certificates: Some(certificates).filter(|folder| folder.is_dir()) })
     })
 }
 
@@ -205,7 +261,9 @@ mod tests {
             r#"{"Name":"far","Endpoints":{"docker":{"Host":"tcp://far:2375"}}}"#,
         )
         .unwrap();
-        let found = |pairs: &[(&str, &str)]| find(&lookup(pairs), "environment.docker.host");
+        let found = |pairs: &[(&str, &str)]| {
+            find(&lookup(pairs), "environment.docker.host").map(|place| place.address)
+        };
         assert_eq!(found(&[("HOME", path), ("DOCKER_HOST", "tcp://x:1")]).unwrap(), "tcp://x:1");
         assert_eq!(found(&[("HOME", path), ("DOCKER_CONTEXT", "far")]).unwrap(), "tcp://far:2375");
         std::fs::write(home.path().join(".docker/config.json"), r#"{"currentContext":"far"}"#).unwrap();
@@ -224,11 +282,37 @@ mod tests {
     #[test]
     fn addresses_that_cannot_be_used_name_field_and_remedy() {
         for address in ["ssh://host", "ftp://x", "unix:///no/such/engine.sock", "relative.sock"] {
-            let error = client(address, "environment.docker.host", &lookup(&[])).unwrap_err();
+            let error = client(address, "environment.docker.host", None).unwrap_err();
             assert_eq!(error.field.as_deref(), Some("environment.docker.host"), "{address}");
             assert!(error.hint.is_some(), "{address}");
         }
-        let tls = client("tcp://x:2376", "f", &lookup(&[("DOCKER_TLS_VERIFY", "1")])).unwrap_err();
-        assert!(tls.message.contains("TLS"), "{tls}");
+    }
+
+    #[test]
+    fn tls_is_asked_for_as_docker_is_asked_for_it() {
+        let chosen = |address: &str, pairs: &[(&str, &str)]| chosen_certificates(address, &lookup(pairs));
+        let verify = ("DOCKER_TLS_VERIFY", "1");
+        assert_eq!(chosen("tcp://x:2375", &[("HOME", "/h")]), None);
+        assert_eq!(chosen("unix:///s", &[verify]), None);
+        assert_eq!(chosen("tcp://x:2376", &[verify, ("HOME", "/h")]), Some("/h/.docker".into()));
+        assert_eq!(chosen("tcp://x:2376", &[verify, ("DOCKER_CERT_PATH", "/c")]), Some("/c".into()));
+        assert_eq!(chosen("https://x:2376", &[("DOCKER_CONFIG", "/d")]), Some("/d".into()));
+        let error = client("tcp://x:2376", "f", Some(Path::new("/no/such/folder"))).unwrap_err();
+        assert!(error.message.contains("/no/such/folder/ca.pem") && error.hint.is_some(), "{error:?}");
+    }
+
+    #[test]
+    fn a_context_has_certificates_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = folder.path().join("contexts/meta/abc");
+        std::fs::create_dir_all(&meta).unwrap();
+        let told = r#"{"Name":"far","Endpoints":{"docker":{"Host":"tcp://far:2376"}}}"#;
+        std::fs::write(meta.join("meta.json"), told).unwrap();
+        let of = |name: &str| context_place(folder.path(), name);
+        assert_eq!(of("far"), Some(Place::new("tcp://far:2376".to_owned())));
+        let tls = folder.path().join("contexts/tls/abc/docker");
+        std::fs::create_dir_all(&tls).unwrap();
+        assert_eq!(of("far").and_then(|place| place.certificates), Some(tls));
+        assert_eq!(of("near"), None);
     }
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
+mod clash;
 mod conformance;
 mod life;
+mod own;
 mod refusals;
 mod support;
 

@@ -1,7 +1,7 @@
 //! A real engine of the test's own. Where none can be started the test fails with the command that would fix it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -27,6 +27,14 @@ fn script() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testing/engine.sh")
 }
 
+/// Starts an engine. Its address.
+fn start(folder: &Path, variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(script());
+    let started = command.arg("start").arg(folder).envs(variables.iter().copied()).output().unwrap();
+    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+    String::from_utf8(started.stdout).unwrap().trim().to_owned()
+}
+
 impl Engine {
     /// The engine `VIBEKIT_TEST_ENGINE` names, or one that ends with the test.
     pub(crate) fn start() -> Self {
@@ -34,11 +42,21 @@ impl Engine {
             Ok(address) => (address, None),
             Err(_) => {
                 let folder = tempfile::Builder::new().prefix("vk-engine-").tempdir().unwrap();
-                let started = Command::new(script()).arg("start").arg(folder.path()).output().unwrap();
-                assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-                (String::from_utf8(started.stdout).unwrap().trim().to_owned(), Some(folder))
+                (start(folder.path(), &[]), Some(folder))
             }
         };
+        Self::at(address, folder)
+    }
+
+    /// One with arguments of its own, in this folder. Has no network, because one that has may run beside it.
+    pub(crate) fn own(folder: TempDir, arguments: &str) -> Self {
+        let variables =
+            [("VIBEKIT_TEST_ENGINE_BRIDGE", "none"), ("VIBEKIT_TEST_ENGINE_ARGUMENTS", arguments)];
+        let address = start(folder.path(), &variables);
+        Self::at(address, Some(folder))
+    }
+
+    fn at(address: String, folder: Option<TempDir>) -> Self {
         let docker = Docker::connect_with_unix(&address, 120, bollard::API_DEFAULT_VERSION).unwrap();
         Self { address, docker, folder }
     }
