@@ -646,36 +646,11 @@ export interface VibeKitEvents {
 
 // ---- the class -----------------------------------------------------------------------------------------------------
 
-/** The agent of a {@link VibeKit}: one of the agents' classes, with all that its types keep to itself in reach. */
-export interface VibeKitAgentHandle {
-  getSandbox(): Promise<SandboxInstance>
-  killSandbox(): Promise<void>
-  pauseSandbox(): Promise<void>
-  resumeSandbox(): Promise<void>
-  getSession(): Promise<string | null>
-  setSession(sessionId: string): Promise<void>
-  getHost(port: number): Promise<string>
-  getCurrentBranch(): string | undefined
-  executeCommand(command: string, options?: ExecuteCommandOptions): Promise<CommandResponse>
-  generateCode(
-    prompt: string,
-    mode?: AgentMode,
-    branch?: string,
-    history?: Conversation[],
-    callbacks?: StreamCallbacks,
-    background?: boolean,
-  ): Promise<AgentResponse>
-  runTests(
-    branch?: string,
-    history?: Conversation[],
-    callbacks?: StreamCallbacks,
-    background?: boolean,
-  ): Promise<CommandResponse>
-  pushToBranch(branch?: string): Promise<void>
-  createPullRequest(repository: string, labelOptions?: LabelOptions, branchPrefix?: string): Promise<PullRequestResult>
-  createPullRequest(labelOptions?: LabelOptions, branchPrefix?: string): Promise<PullRequestResult>
-  setGithubToken(token: string): void
-  setGithubRepository(repository: string): void
+/**
+ * The agent of a {@link VibeKit}: an object of one of the agents' classes. Upstream has it as `any`, so what the classes keep to
+ * themselves for their subclasses is in reach here too.
+ */
+export interface VibeKitAgentHandle extends Pick<BaseAgent, keyof BaseAgent> {
   getApiKey(): string | undefined
   getAgentType(): AgentType
   getDefaultTemplate(): string
@@ -930,6 +905,7 @@ export abstract class BaseAgent {
   protected getModelConfig(): ModelConfig
   protected getCommandConfig(prompt: string, mode?: AgentMode): AgentCommandConfig
   protected getEnvironmentVariables(): Record<string, string | undefined>
+  protected escapePrompt(text: string): string
 }
 
 /** Throws without `providerApiKey`. */
