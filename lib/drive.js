@@ -85,24 +85,29 @@ class Output {
 
   /** @param {unknown} chunk */
   onStdout(chunk) {
-    this.chunk((this.stdout ??= messagesOf(this.native)), chunk)
+    this.take((this.stdout ??= messagesOf(this.native)), chunk)
   }
 
   /** @param {unknown} chunk */
   onStderr(chunk) {
-    this.chunk((this.stderr ??= messagesOf(this.native)), chunk)
+    this.take((this.stderr ??= messagesOf(this.native)), chunk)
   }
 
   /**
    * One chunk, delivered before the provider goes on.
    * @param {import('./messages').Messages} stream @param {unknown} chunk
    */
-  chunk(stream, chunk) {
+  take(stream, chunk) {
     if (typeof chunk !== 'string') throw new TypeError('chunk.replace is not a function: onStdout and onStderr take strings')
-    const { call, channels } = this
+    const { call } = this
     if (this.over || (call.settled && !this.answered)) return
     const messages = stream.push(chunk)
-    if (messages === undefined) return
+    if (messages !== undefined) this.tell(messages)
+  }
+
+  /** @param {string[]} messages */
+  tell(messages) {
+    const { call, channels } = this
     for (const message of messages) {
       for (const channel of channels) {
         try {

@@ -9,11 +9,13 @@
 /** Units that are scanned at once. */
 const PIECE = 64 * 1024
 const LINE_FEED = 10
+/** Units of a chunk that counts as small. */
+const SMALL = 256
 
 /** Where native code writes to. Read before anything else runs, so all streams can share it. */
 const places = new Int32Array(4096)
 
-/** Looked for in whole texts, not in every chunk: what is left is flat by then. @param {string} text */
+/** @param {string} text */
 const withoutNul = (text) => (text.includes('\0') ? text.replaceAll('\0', '') : text)
 
 /** Whether a chunk is nothing but white space; most begin with something else. @param {string} chunk */
@@ -33,6 +35,8 @@ class Messages {
     this.held = ''
     /** What was not scanned yet. */
     this.fresh = ''
+    /** Parts of that may have NUL in them. */
+    this.unchecked = false
     /** Nothing but white space in either. */
     this.blank = true
   }
@@ -43,12 +47,27 @@ class Messages {
    * @returns {string[] | undefined} the messages it completes
    */
   push(chunk) {
-    this.fresh += chunk
-    if (!chunk.includes('}')) {
-      if (this.blank && !isBlank(chunk)) this.blank = false
-      return undefined
+    // Of many small chunks it is cheaper to look at the whole than at each; of large ones the whole may be needed by nobody.
+    if (chunk.length > SMALL) this.fresh += withoutNul(chunk)
+    else {
+      this.fresh += chunk
+      this.unchecked = true
     }
-    const fresh = withoutNul(this.fresh)
+    if (chunk.includes('}')) return this.cut()
+    if (this.blank && !isBlank(chunk)) this.blank = false
+    return undefined
+  }
+
+  /** What was not scanned yet, without NUL. */
+  checked() {
+    if (!this.unchecked) return this.fresh
+    this.unchecked = false
+    return withoutNul(this.fresh)
+  }
+
+  /** The messages in what was not scanned yet. */
+  cut() {
+    const fresh = this.checked()
     this.fresh = ''
     /** @type {string[]} */
     const messages = []
@@ -65,7 +84,7 @@ class Messages {
   scan(text, at, messages) {
     let end = at + PIECE
     // A line feed right behind a message goes with it only if it is seen together with it.
-    if (text.charCodeAt(end) === LINE_FEED) end += 1
+    if (end < text.length && text.charCodeAt(end) === LINE_FEED) end += 1
     const piece = at === 0 && end >= text.length ? text : text.slice(at, end)
     this.scanner ??= this.native.scanner()
     const count = this.native.scan(this.scanner, piece, piece.length, places)
@@ -89,7 +108,7 @@ class Messages {
   /** What is left at the end, unless it is blank. @returns {string | undefined} */
   finish() {
     const { blank } = this
-    const rest = blank ? '' : this.held + withoutNul(this.fresh)
+    const rest = blank ? '' : this.held + this.checked()
     this.held = this.fresh = ''
     this.scanner = undefined
     return blank ? undefined : rest
