@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -18,6 +19,9 @@ use super::double::{Answer, Ask, Double, Frame, Line};
 
 /// More than any test sends.
 const BODY: usize = 256 << 20;
+
+/// How long a client may take to answer that a WebSocket is closed.
+const LINGER: Duration = Duration::from_secs(60);
 
 /// A double that listens on a port of loopback until it is dropped.
 pub struct Served {
@@ -106,8 +110,10 @@ async fn carry(mut socket: WebSocket, mut outgoing: mpsc::Receiver<Frame>, incom
                     Some(Frame::Binary(bytes)) => Message::Binary(bytes),
                     Some(Frame::Close(code, reason)) => {
                         let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
-                        // The answer to it; whoever does not give one is not waited for.
-                        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), socket.recv()).await;
+                        // The answer to it, which a client gives that has read everything before. Hanging up earlier would take
+                        // from a slow one what is on its way.
+                        let answered = async { while let Some(Ok(_)) = socket.recv().await {} };
+                        let _ = tokio::time::timeout(LINGER, answered).await;
                         return;
                     }
                     Some(Frame::Cut) | None => return,
