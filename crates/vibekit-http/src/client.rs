@@ -10,13 +10,13 @@ use crate::message::Body;
 use crate::{Failure, Limit, Reason, Request, Settings, Streaming, Transport, tls};
 
 /// The real transport. Connections are pooled per client; dropping it closes them.
+///
+/// It speaks HTTP/1.1 and nothing else: every exchange in flight has a connection of its own, so that a dead one ends one
+/// exchange, and a server's limit on streams per connection stops nobody.
 pub struct Client {
     client: reqwest::Client,
     connect: Duration,
 }
-
-/// Never through a proxy, whatever `NO_PROXY` says: a proxy has no business with this machine's own servers.
-pub(crate) const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 
 impl Client {
     /// A client. Must be called within a tokio runtime or before its first use in one.
@@ -35,9 +35,6 @@ impl Client {
             .redirect(redirect::Policy::limited(5))
             .referer(false)
             .no_proxy();
-        if settings.http1_only {
-            builder = builder.http1_only();
-        }
         for proxy in proxies(settings)? {
             builder = builder.proxy(proxy);
         }
@@ -72,10 +69,7 @@ impl Client {
 }
 
 fn proxies(settings: &Settings) -> Result<Vec<Proxy>> {
-    let excluded = match settings.variable("NO_PROXY") {
-        Some(list) => format!("{list},{LOOPBACK}"),
-        None => LOOPBACK.to_owned(),
-    };
+    let Some(excluded) = settings.excluded() else { return Ok(Vec::new()) };
     let mut proxies = Vec::new();
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
         let Some(url) = settings.variable(name) else { continue };
@@ -119,7 +113,7 @@ impl Transport for Client {
                 format!("the value for the header {name} holds characters no header can have"),
             ));
         }
-        let Request { method, url, headers, body, limits, repeatable: _ } = request;
+        let Request { method, url, headers, body, limits, .. } = request;
         let mut sending = self.client.request(method, url).headers(headers);
         if !body.is_empty() {
             sending = sending.body(body);

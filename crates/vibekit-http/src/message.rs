@@ -21,6 +21,8 @@ pub struct Request {
     pub limits: Limits,
     /// Repeating it does no harm, so [`crate::Retry`] may. True for GET, HEAD and DELETE unless said otherwise.
     pub repeatable: bool,
+    /// The first header whose value no header can have. It is reported when the request is sent.
+    invalid: Option<HeaderName>,
 }
 
 impl Request {
@@ -35,6 +37,7 @@ impl Request {
             body: Bytes::new(),
             limits: Limits::default(),
             repeatable,
+            invalid: None,
         }
     }
 
@@ -46,7 +49,7 @@ impl Request {
                 self.headers.append(name, value);
             }
             Err(_) => {
-                self.headers.append(name, HeaderValue::from_static(INVALID));
+                self.invalid.get_or_insert(name);
             }
         }
         self
@@ -92,14 +95,10 @@ impl Request {
         self
     }
 
-    /// The first header whose value could not be carried.
     pub(crate) fn invalid_header(&self) -> Option<&HeaderName> {
-        self.headers.iter().find_map(|(name, value)| (value == INVALID).then_some(name))
+        self.invalid.as_ref()
     }
 }
-
-/// Stands for a value that is none; no caller has a reason to send it.
-const INVALID: &str = "\u{1}invalid";
 
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -4,14 +4,14 @@ use std::time::Duration;
 /// Looks up an environment variable of the host as its user sees it (`process.env`).
 pub type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// Never through a proxy, whatever `NO_PROXY` says: a proxy has no business with this machine's own servers.
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+
 /// What a [`crate::Client`] is made with.
 #[derive(Clone)]
 pub struct Settings {
     /// `User-Agent`.
     pub user_agent: String,
-    /// Only HTTP/1.1, a connection for each exchange in flight: one dead connection then ends one exchange, and a
-    /// server's limit on streams per connection stops nobody.
-    pub http1_only: bool,
     /// Until a connection is made. Default 10 s.
     pub connect: Duration,
     /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` (lower case too), `NODE_EXTRA_CA_CERTS` and `SSL_CERT_FILE`
@@ -25,7 +25,6 @@ impl Settings {
     pub fn new(env: Lookup) -> Self {
         Self {
             user_agent: concat!("vibekit-native/", env!("CARGO_PKG_VERSION")).to_owned(),
-            http1_only: false,
             connect: Duration::from_secs(10),
             env,
         }
@@ -37,11 +36,12 @@ impl Settings {
         Self::new(Arc::new(|_| None))
     }
 
-    /// Only HTTP/1.1.
-    #[must_use]
-    pub const fn http1_only(mut self) -> Self {
-        self.http1_only = true;
-        self
+    /// What no proxy is asked for, as `NO_PROXY` writes it; `None` is everything.
+    pub(crate) fn excluded(&self) -> Option<String> {
+        let listed = self.variable("NO_PROXY").unwrap_or_default();
+        // Addresses too, which the libraries below do not take it to mean.
+        let all = listed.split(',').any(|one| one.trim() == "*");
+        (!all).then(|| format!("{listed},{LOOPBACK}"))
     }
 
     /// A variable, in capitals or not, as curl reads them; empty ones count as unset.
@@ -56,7 +56,6 @@ impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")
             .field("user_agent", &self.user_agent)
-            .field("http1_only", &self.http1_only)
             .field("connect", &self.connect)
             .finish_non_exhaustive()
     }

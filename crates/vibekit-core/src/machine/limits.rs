@@ -4,8 +4,10 @@
 pub const OPEN: u64 = 600_000;
 /// For a sandbox to be killed.
 pub const CLOSE: u64 = 60_000;
-/// For pause, thaw and the name of a port.
+/// For the name of a port.
 pub const CONTROL: u64 = 60_000;
+/// For pause and thaw: a service writes out the memory of a sandbox, which takes seconds for each GiB.
+pub const PAUSE: u64 = 150_000;
 /// For a run, when the caller sets none.
 pub const RUN: u64 = 3_600_000;
 /// On top of a run's own limit, for the provider to enforce it and to tell.

@@ -187,7 +187,7 @@ impl Machine {
         let Some(op) = slot.controls.pop_front() else { return };
         let thaw = matches!(self.ops.get(&op).map(|op| &op.kind), Some(Kind::Thaw));
         let kind = if thaw { AskKind::Thaw } else { AskKind::Pause };
-        let ask = self.ask(kind, ticket, Some(op), limits::CONTROL);
+        let ask = self.ask(kind, ticket, Some(op), limits::PAUSE);
         if let Some(op) = self.ops.get_mut(&op) {
             op.slot = Some(ticket);
         }
@@ -280,7 +280,7 @@ impl Machine {
                 let what = if kind == AskKind::Pause { "pause" } else { "resume" };
                 self.control_over(slot, ticket);
                 if let Some(op) = op {
-                    self.settle(op, Err(timed_out(what, limits::CONTROL)));
+                    self.settle(op, Err(timed_out(what, limits::PAUSE)));
                 }
                 self.next_control(slot);
             }

@@ -18,7 +18,6 @@ use vibekit_core::Result;
 
 use super::socket::Connected;
 use super::{Opening, Sockets, WsRequest};
-use crate::client::LOOPBACK;
 use crate::{Failure, Limit, Reason, Response, Settings, tls};
 
 /// The real one. A connection for each socket; there is no pool, as there is none for WebSockets.
@@ -39,20 +38,18 @@ impl WsClient {
     ///
     /// `INVALID_ARGUMENT` that names the environment variable at fault.
     pub fn new(settings: &Settings) -> Result<Self> {
-        let excluded = match settings.variable("NO_PROXY") {
-            Some(list) => format!("{list},{LOOPBACK}"),
-            None => LOOPBACK.to_owned(),
-        };
-        let proxy = |name| settings.variable(name).unwrap_or_default();
-        let proxies = Matcher::builder()
-            .all(proxy("ALL_PROXY"))
-            .http(proxy("HTTP_PROXY"))
-            .https(proxy("HTTPS_PROXY"))
-            .no(excluded)
-            .build();
+        let mut proxies = Matcher::builder();
+        if let Some(excluded) = settings.excluded() {
+            let proxy = |name| settings.variable(name).unwrap_or_default();
+            proxies = proxies
+                .all(proxy("ALL_PROXY"))
+                .http(proxy("HTTP_PROXY"))
+                .https(proxy("HTTPS_PROXY"))
+                .no(excluded);
+        }
         Ok(Self {
             tls: Arc::new(tls::client_config(settings)?),
-            proxies,
+            proxies: proxies.build(),
             user_agent: settings.user_agent.clone(),
             connect: settings.connect,
         })

@@ -388,6 +388,55 @@ mod tests {
             .collect()
     }
 
+    #[derive(Debug, PartialEq)]
+    struct AllTold {
+        output: [Vec<u8>; 2],
+        events: Vec<Event>,
+        keepalive: bool,
+        last: Option<Option<Failed>>,
+        wrong: bool,
+    }
+
+    /// Everything there is to know of a stream that is cut at these places, up to its end or to where it is wrong.
+    fn told(bytes: &[u8], cuts: &[usize]) -> AllTold {
+        let (mut decoder, mut all) = (Decoder::default(), Batch::default());
+        let (mut from, mut wrong) = (0, false);
+        for cut in cuts.iter().copied().chain([bytes.len()]) {
+            let cut = cut.clamp(from, bytes.len());
+            decoder.push(Bytes::copy_from_slice(&bytes[from..cut]));
+            from = cut;
+            wrong = all.read(&mut decoder).is_err();
+            if wrong || all.last.is_some() {
+                break;
+            }
+        }
+        let output = [text(&all, Stream::Stdout), text(&all, Stream::Stderr)];
+        AllTold { output, events: all.events, keepalive: all.keepalive, last: all.last, wrong }
+    }
+
+    fn part() -> impl Strategy<Value = Vec<u8>> {
+        let chunk = prop::collection::vec(any::<u8>(), 0..40);
+        let output = (any::<bool>(), chunk.clone()).prop_map(|(first, bytes)| {
+            envelope(data(if first { "stdout" } else { "stderr" }, &bytes).to_string().as_bytes()).to_vec()
+        });
+        let event = prop::sample::select(vec![
+            json!({ "event": { "start": { "pid": 7 } } }),
+            json!({ "event": { "keepalive": {} } }),
+            json!({ "event": { "end": { "exitCode": 3 } } }),
+            json!({ "event": { "data": { "stdout": "no base64!" } } }),
+            json!({ "event": null, "more": [1, "}}"] }),
+            json!([]),
+        ]);
+        let event = event.prop_map(|event| envelope(event.to_string().as_bytes()).to_vec());
+        let last = prop::sample::select(vec![&b"{}"[..], b"{\"error\":{\"code\":\"not_found\"}}", b"x"]);
+        let last = last.prop_map(|text| {
+            let mut bytes = envelope(text).to_vec();
+            bytes[0] = LAST;
+            bytes
+        });
+        prop_oneof![4 => output, 3 => event, 1 => last, 1 => chunk]
+    }
+
     fn data(stream: &str, bytes: &[u8]) -> serde_json::Value {
         json!({ "event": { "data": { stream: STANDARD.encode(bytes) } } })
     }
@@ -420,6 +469,20 @@ mod tests {
             let (mut decoder, mut batch) = (Decoder::default(), Batch::default());
             decoder.push(bytes.into());
             let _ = batch.read(&mut decoder);
+        }
+
+        /// Streams that are right for a while, and then perhaps not.
+        #[test]
+        fn any_cut_of_anything_gives_the_same(
+            parts in prop::collection::vec(part(), 0..8),
+            mut cuts in prop::collection::vec(0_usize..600, 0..12),
+        ) {
+            cuts.sort_unstable();
+            let bytes = parts.concat();
+            let whole = told(&bytes, &[]);
+            prop_assert_eq!(&told(&bytes, &cuts), &whole);
+            let each: Vec<usize> = (0..bytes.len()).collect();
+            prop_assert_eq!(&told(&bytes, &each), &whole);
         }
 
         #[test]

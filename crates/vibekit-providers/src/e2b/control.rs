@@ -1,17 +1,18 @@
 //! The control plane: REST with the account's key.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vibekit_core::Admitted;
-use vibekit_http::{HeaderName, Limits, Method, Request, Response, header};
+use vibekit_http::{HeaderName, Limits, Method, Request, Response, Transport, header};
 use vibekit_sandbox::{Code, Error, Result};
 
+use super::E2bOptions;
 use super::errors::{self, About};
-use super::{E2bOptions, Wires};
 
 /// Name of the label that tells this process's sandboxes from all others of the account.
 pub(super) const LABEL: &str = "vibekit-native";
@@ -19,6 +20,8 @@ pub(super) const LABEL: &str = "vibekit-native";
 pub(super) const DIRECTORY: &str = "vibekit-native-directory";
 /// Pausing writes the sandbox's memory out; the service speaks of four seconds for each GiB.
 const PAUSE: Duration = Duration::from_secs(120);
+/// For the state after a pause whose answer did not come.
+const ASK: Duration = Duration::from_secs(20);
 /// Oldest daemon the protocol works with.
 const OLDEST: (u32, u32, u32) = (0, 1, 0);
 
@@ -53,7 +56,7 @@ pub(super) struct New<'a> {
 
 pub(super) struct Control {
     options: E2bOptions,
-    wires: Wires,
+    way: Arc<dyn Transport>,
     /// The server turned out to lack the second version of the API.
     first_version: AtomicBool,
     /// Lifetime in seconds; shortened when the plan allows no more.
@@ -73,13 +76,13 @@ pub(super) fn version(text: &str) -> (u32, u32, u32) {
 }
 
 impl Control {
-    pub(super) fn new(options: E2bOptions, wires: Wires) -> Self {
+    pub(super) fn new(options: E2bOptions, way: Arc<dyn Transport>) -> Self {
         let ttl = options.ttl.as_millis().div_ceil(1000);
         Self {
             ttl: AtomicU64::new(u64::try_from(ttl).unwrap_or(u64::MAX)),
             first_version: AtomicBool::new(false),
             options,
-            wires,
+            way,
         }
     }
 
@@ -87,8 +90,8 @@ impl Control {
         &self.options
     }
 
-    pub(super) fn wires(&self) -> &Wires {
-        &self.wires
+    pub(super) fn way(&self) -> &Arc<dyn Transport> {
+        &self.way
     }
 
     /// The lifetime sandboxes get.
@@ -110,7 +113,7 @@ impl Control {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        self.wires.unary.fetch(request).await.map_err(errors::unanswered)
+        self.way.fetch(request).await.map_err(errors::unanswered)
     }
 
     /// The second version of a call, the first where the server has no other.
@@ -135,7 +138,7 @@ impl Control {
 
     /// Makes a sandbox. One whose answer is lost is looked for by its label; if it cannot be found now, a task of its own
     /// goes on looking and kills it.
-    pub(super) async fn create(self: &std::sync::Arc<Self>, new: &New<'_>) -> Result<Attached> {
+    pub(super) async fn create(self: &Arc<Self>, new: &New<'_>) -> Result<Attached> {
         let about = About::Create { template: new.template, path: &self.options.path };
         let mut tried = false;
         loop {
@@ -206,7 +209,7 @@ impl Control {
         }
     }
 
-    async fn adopt(self: &std::sync::Arc<Self>, label: &str, error: Error) -> Result<Attached> {
+    async fn adopt(self: &Arc<Self>, label: &str, error: Error) -> Result<Attached> {
         // The request may still be on its way.
         for pause in [0, 500, 1500] {
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -216,7 +219,7 @@ impl Control {
                 return Ok(attached);
             }
         }
-        let (control, label) = (std::sync::Arc::clone(self), label.to_owned());
+        let (control, label) = (Arc::clone(self), label.to_owned());
         // Bounded, and worth its while after the caller has its error: what it kills, somebody pays for.
         tokio::spawn(async move { control.reap(&label).await });
         Err(error)
@@ -303,8 +306,8 @@ impl Control {
             Ok(response) => errors::refused(&response, About::Sandbox(id)),
             Err(error) => error,
         };
-        match self.info(id).await {
-            Ok(info) if info.state == "paused" => Ok(()),
+        match tokio::time::timeout(ASK, self.info(id)).await {
+            Ok(Ok(info)) if info.state == "paused" => Ok(()),
             _ => Err(error),
         }
     }

@@ -1,14 +1,13 @@
 //! envd, the daemon in a sandbox.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use vibekit_core::Admitted;
-use vibekit_http::{Body, Failure, HeaderName, Limits, Method, Request, Response, header};
+use vibekit_http::{Body, Failure, HeaderName, Limits, Method, Request, Response, Transport, header};
 use vibekit_sandbox::{Code, Error, Result, Stream};
 
-use super::Wires;
 use super::codec::{Batch, Broken, Decoder, Event, Failed, envelope};
 use super::control::{Attached, Control, version};
 use super::errors;
@@ -30,7 +29,7 @@ pub(super) struct Daemon {
     user: Option<String>,
     /// Every attachment gives a new one.
     token: Mutex<Option<String>>,
-    wires: Wires,
+    way: Arc<dyn Transport>,
     request: Duration,
 }
 
@@ -112,7 +111,7 @@ impl Daemon {
             base: options.daemon_url(&attached.id, attached.domain.as_deref()),
             id: attached.id.clone(),
             token: Mutex::new(attached.token.clone()),
-            wires: control.wires().clone(),
+            way: Arc::clone(control.way()),
             request: options.request,
             version,
             user,
@@ -160,7 +159,7 @@ impl Daemon {
 
     /// Sends, and reads the whole answer.
     pub(super) async fn fetch(&self, request: Request) -> Result<Response> {
-        self.wires.unary.fetch(request).await.map_err(errors::unanswered)
+        self.way.fetch(request).await.map_err(errors::unanswered)
     }
 
     /// A call with one answer. `repeatable`: doing it twice does no harm.
@@ -228,7 +227,7 @@ impl Daemon {
             request = request.header(name("connect-timeout-ms"), ms.to_string());
         }
         let unanswered = |failure: Failure| NoStream::Unanswered(errors::unanswered(failure));
-        let answer = self.wires.streams.send(request).await.map_err(unanswered)?;
+        let answer = self.way.send(request).await.map_err(unanswered)?;
         if answer.status.is_success() {
             return Ok(Events { body: answer.body, decoder: Decoder::default() });
         }
@@ -294,7 +293,7 @@ impl Daemon {
             total: Some(HEALTH),
             ..Limits::default()
         });
-        match self.wires.unary.fetch(request).await {
+        match self.way.fetch(request).await {
             Ok(response) if response.status.is_success() => Health::Alive,
             Ok(response) if response.status.as_u16() == 502 => Health::Gone,
             _ => Health::Unknown,

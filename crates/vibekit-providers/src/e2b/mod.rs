@@ -29,24 +29,10 @@ use vibekit_sandbox::{Provider, Result};
 pub use options::E2bOptions;
 pub use provider::E2bProvider;
 
-/// The two ways to the service. Streams have connections of their own: over HTTP/2 one slow or dead connection would hold up
-/// every sandbox of the process.
-#[derive(Clone)]
-pub struct Wires {
-    /// Requests with an answer in one piece.
-    pub unary: Arc<dyn Transport>,
-    /// Requests whose answer is a stream.
-    pub streams: Arc<dyn Transport>,
-}
-
 pub(crate) fn make(options: &Value, path: &str, env: &Lookup) -> Result<Arc<dyn Provider>> {
     let options = E2bOptions::parse(options, path, env)?;
-    let layered = |client: Client| -> Arc<dyn Transport> {
-        Arc::new(Redact::new(Retry::new(client, Backoff::default()), [options.api_key.clone()]))
-    };
-    let wires = Wires {
-        unary: layered(Client::new(&Settings::new(Arc::clone(env)))?),
-        streams: layered(Client::new(&Settings::new(Arc::clone(env)).http1_only())?),
-    };
-    Ok(E2bProvider::new(options, wires))
+    let client = Client::new(&Settings::new(Arc::clone(env)))?;
+    let way: Arc<dyn Transport> =
+        Arc::new(Redact::new(Retry::new(client, Backoff::default()), [options.api_key.clone()]));
+    Ok(E2bProvider::new(options, way))
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use vibekit_http::Transport;
 use vibekit_sandbox::{Capabilities, Code, Error, OpenRequest, Provider, Result, Sandbox};
 
+use super::E2bOptions;
 use super::control::{self, Control, New};
 use super::sandbox::{E2bSandbox, check_env};
 use super::unique::unique;
-use super::{E2bOptions, Wires};
 
 /// Default working directory, the one of every environment.
 const WORKING_DIRECTORY: &str = "/vibe0";
@@ -20,10 +21,10 @@ pub struct E2bProvider {
 }
 
 impl E2bProvider {
-    /// A provider over these wires. Talks to nobody yet.
+    /// A provider that reaches the service by this way. Talks to nobody yet.
     #[must_use]
-    pub fn new(options: E2bOptions, wires: Wires) -> Arc<Self> {
-        Arc::new(Self { control: Arc::new(Control::new(options, wires)) })
+    pub fn new(options: E2bOptions, way: Arc<dyn Transport>) -> Arc<Self> {
+        Arc::new(Self { control: Arc::new(Control::new(options, way)) })
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use vibekit_core::Admitted;
 use vibekit_http::{Backoff, Retry, Transport};
 use vibekit_providers::e2b::codec::{Batch, Decoder};
-use vibekit_providers::e2b::{E2bOptions, E2bProvider, Wires};
+use vibekit_providers::e2b::{E2bOptions, E2bProvider};
 use vibekit_sandbox::{Code, Command, Error, Exit, OpenRequest, Provider, Result, Sandbox, Stdin, Stream};
 use vibekit_testkit::Rng;
 use vibekit_testkit::doubles::e2b::{Double, Options};
@@ -119,7 +119,7 @@ impl Stand {
         // Not by chance, so that a seed plays the same conversation again.
         let retry = Retry::new(wrap(way.clone()), Backoff::default()).with_chance(|| 1.0);
         let wire: Arc<dyn Transport> = Arc::new(retry);
-        let provider = E2bProvider::new(options, Wires { unary: Arc::clone(&wire), streams: wire });
+        let provider = E2bProvider::new(options, wire);
         let rng = Mutex::new(Rng::new(seed));
         Self { double, way, provider, rng, tally: Mutex::default(), strict }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vibekit_http::{Backoff, Client, Redact, Retry, Settings, Transport};
 use vibekit_providers::Lookup;
-use vibekit_providers::e2b::{E2bOptions, E2bProvider, Wires};
+use vibekit_providers::e2b::{E2bOptions, E2bProvider};
 use vibekit_sandbox::{Command, Exit, OpenRequest, Process, Provider, Result, Sandbox, Stream};
 use vibekit_testkit::doubles::e2b::{Double, Options};
 
@@ -49,12 +49,10 @@ pub(crate) fn provider(url: &str, more: Value) -> Arc<dyn Provider> {
 /// The same with short pauses between attempts.
 pub(crate) fn hasty(url: &str, more: Value) -> Arc<dyn Provider> {
     let options = E2bOptions::parse(&options(url, &more), "options", &no_env()).unwrap();
-    let layered = |settings: Settings| -> Arc<dyn Transport> {
-        let backoff = Backoff { first: Duration::from_millis(10), ..Backoff::default() };
-        Arc::new(Redact::new(Retry::new(Client::new(&settings).unwrap(), backoff), [KEY.to_owned()]))
-    };
-    let (unary, streams) = (layered(Settings::bare()), layered(Settings::bare().http1_only()));
-    E2bProvider::new(options, Wires { unary, streams })
+    let backoff = Backoff { first: Duration::from_millis(10), ..Backoff::default() };
+    let client = Client::new(&Settings::bare()).unwrap();
+    let way: Arc<dyn Transport> = Arc::new(Redact::new(Retry::new(client, backoff), [KEY.to_owned()]));
+    E2bProvider::new(options, way)
 }
 
 /// Opens in the temporary directory, which needs no rights.
