@@ -632,9 +632,15 @@ function idOf(instance) {
 async function seal(instance, exports, line) {
   // Loaded where it is needed, so that importing stays cheap.
   const { sealed } = require('./sealed')
-  const make = (/** @type {string} */ text) => instance.commands.run(text, { timeoutMs: SEAL_LIMIT, background: false })
+  const make = async (/** @type {string} */ text) => {
+    // Some providers tell what was printed in the answer, some to the callbacks alone.
+    let heard = ''
+    const onStdout = (/** @type {unknown} */ chunk) => void (heard += textOf(chunk))
+    const answer = await instance.commands.run(text, { timeoutMs: SEAL_LIMIT, background: false, onStdout, onStderr() {} })
+    return textOf(answer?.stdout) || heard
+  }
   // A sandbox in which that fails may still need no secret: its remote may have one from before.
-  return sealed(async (text) => make(text), exports, line).catch(() => line)
+  return sealed(make, exports, line).catch(() => line)
 }
 
 module.exports = { ProviderDriver, Call }

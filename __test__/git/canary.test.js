@@ -152,6 +152,19 @@ test('that was changed since, in either way', async () => {
   }), [TOKEN, OTHER])
 }, 120_000)
 
+test.each([
+  ['tells output to callbacks alone', (result) => ({ exitCode: result.exitCode })],
+  ['has a terminal', (result) => ({ ...result, stdout: result.stdout.replaceAll('\n', '\r\n') })],
+])('a provider that %s can be given a token', async (_name, change) => {
+  provider = shellProvider()
+  const other = { ...provider, create: async (envs) => {
+    const instance = await provider.create(envs)
+    return { ...instance, commands: { run: async (line, options) => change(await instance.commands.run(line, options)) } }
+  } }
+  await fluent(github())({}, undefined).withSandbox(other).cloneRepository('owner/repo')
+  expect(fs.existsSync(path.join(repo(), 'README.md'))).toBe(true)
+})
+
 test('a sandbox that can make no key gets the command without the token, and git says what is missing', async () => {
   provider = shellProvider()
   const lines = []

@@ -58,6 +58,16 @@ test('is published with these files and no others', async () => {
   ].sort())
 })
 
+test('loads classes with import, and what they do with the first object', async () => {
+  const script = `
+    import { createRequire } from 'node:module'
+    import 'vibekit-native'
+    const files = Object.keys(createRequire(import.meta.url).cache).map((file) => file.split(/[/\\\\]/).slice(-2).join('/'))
+    process.stdout.write(JSON.stringify(files.filter((file) => file.startsWith('lib/')).sort()))`
+  const { stdout } = await succeed(process.execPath, ['--input-type=module', '--eval', script], { cwd: root })
+  expect(JSON.parse(stdout)).toEqual(['lib/agents.js', 'lib/constants.js', 'lib/providers.js', 'lib/telemetry.js', 'lib/vibekit.js'])
+})
+
 test('has the same names in every form', async () => {
   const required = require('vibekit-native')
   expect(Object.keys(required).sort()).toEqual(NAMES)
