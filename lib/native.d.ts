@@ -4,7 +4,7 @@
  * The boundary in three rules:
  *  1. Native code makes no promise and no error object. Failures cross as JSON of {@link Failure}; `lib/errors.js` revives them,
  *     so that they are errors of the caller's realm.
- *  2. Every asynchronous operation has one ordered channel: `onFrames` gets a flat array `[kind, payload, kind, payload, …]`,
+ *  2. Every asynchronous operation has one ordered channel: `onFrames` gets a flat array `[kinds, payload, ends, kinds, …]`,
  *     events first, then exactly one `DONE` or `FAIL`, then nothing more. While an operation runs the event loop stays alive.
  *  3. No function throws for anything a user can cause.
  */
@@ -35,7 +35,15 @@ export const enum FrameKind {
   REQUEST = 11,
 }
 
-export type OnFrames = (frames: Array<number | string>) => void
+/**
+ * Three elements to a frame. `kinds`: the {@link FrameKind}, and in the second byte, if the same goes to a second kind, that one plus
+ * one. Then the payload. Then `undefined`, or where the messages end that the payload is made of; each goes to its first and its
+ * second kind before the next one does. A last element by itself is to be given to {@link deliver}, from the next turn of the event loop.
+ */
+export type OnFrames = (frames: Array<number | string | Uint32Array | undefined>) => void
+
+/** What was given with this number has been delivered; there may be more. */
+export function deliver(channel: number): void
 
 /** Version of the addon; must equal the package's. */
 export function version(): string

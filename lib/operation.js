@@ -5,6 +5,9 @@
  * settles, because events and outcome come through the same ordered channel.
  */
 
+// Not the global one, which test runners replace by clocks of their own.
+const { setImmediate } = require('node:timers')
+const { native: addon } = require('./loader')
 const { revive, set, messageOf } = require('./errors')
 
 /** Kinds of frames, as `native.d.ts` numbers them. */
@@ -41,7 +44,7 @@ async function operate(begin, deliver, signal, cancel) {
 
 /**
  * Runs one native operation and says how it ended.
- * @param {(onFrames: (frames: Array<number | string>) => void) => number} begin starts it and gives its id
+ * @param {(onFrames: import('./native').OnFrames) => number} begin starts it and gives its id
  * @param {Deliver} deliver gets every frame but the last
  * @param {AbortSignal} [signal]
  * @param {(operation: number) => void} [cancel]
@@ -57,10 +60,15 @@ async function follow(begin, deliver, signal, cancel) {
     /** Outputs too large to be parsed as JSON. @type {{ stdout?: string, stderr?: string } | undefined} */
     let large
     id = begin((frames) => {
-      for (let at = 0; at < frames.length; at += 2) {
-        const kind = /** @type {number} */ (frames[at])
+      // Every turn of the event loop delivers so much and no more.
+      if (frames.length % 3 === 1) setImmediate(addon().deliver, /** @type {number} */ (frames[frames.length - 1]))
+      for (let at = 0; at + 2 < frames.length; at += 3) {
+        const kinds = /** @type {number} */ (frames[at])
         const payload = /** @type {string} */ (frames[at + 1])
-        if (kind === DONE) resolve({ value: large ? Object.assign(JSON.parse(payload), large) : JSON.parse(payload) })
+        const ends = /** @type {Uint32Array | undefined} */ (frames[at + 2])
+        const kind = kinds & 0xff
+        if (ends || kinds > 0xff) spread(deliver, kind, (kinds >> 8) - 1, payload, ends)
+        else if (kind === DONE) resolve({ value: large ? Object.assign(JSON.parse(payload), large) : JSON.parse(payload) })
         else if (kind === FAIL) resolve({ failure: JSON.parse(payload) })
         else if (kind === RESULT_STDOUT) large = { ...large, stdout: payload }
         else if (kind === RESULT_STDERR) large = { ...large, stderr: payload }
@@ -74,6 +82,24 @@ async function follow(begin, deliver, signal, cancel) {
   })
   if (onAbort) signal?.removeEventListener('abort', onAbort)
   return { id, outcome }
+}
+
+/**
+ * Delivers the messages of one text, each to one kind or two.
+ * @param {Deliver} deliver @param {number} kind
+ * @param {number} also the second kind; -1 for none
+ * @param {string} text
+ * @param {Uint32Array} [ends] where the messages end; the whole text is one without
+ */
+function spread(deliver, kind, also, text, ends) {
+  let from = 0
+  for (let n = 0; n < (ends ? ends.length : 1); n += 1) {
+    const end = ends ? ends[n] : text.length
+    const message = text.slice(from, end)
+    from = end
+    guarded(deliver, kind, message)
+    if (also >= 0) guarded(deliver, also, message)
+  }
 }
 
 /**

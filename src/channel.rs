@@ -1,17 +1,21 @@
 //! The ordered channel of one operation.
 //!
-//! Events and outcome share a queue, so no event can arrive after the outcome. A wake-up takes everything that has
-//! piled up; at most one is in flight. The queue's bytes are bounded by a window that the producer waits for
+//! Events and outcome share a queue, so no event can arrive after the outcome. A wake-up takes what has piled up, as far
+//! as one turn of the event loop should bear; at most one is in flight, and the next is sent only when JavaScript says,
+//! from its next turn, that it is done with the last ([`deliver`]): a producer that keeps up would otherwise hold the event
+//! loop for as long as it produces. The queue's bytes are bounded by a window that the producer waits for
 //! ([`Sink::ready`]). The ThreadsafeFunction is strong while the operation runs (Node stays alive for it) and dropped
-//! after the last frame (nothing is held between operations, which Jest's `--detectOpenHandles` would report).
+//! with the last frame (nothing is held between operations, which Jest's `--detectOpenHandles` would report).
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use napi::bindgen_prelude::{Function, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
 use napi::{Result, Status};
+use napi_derive::napi;
 use serde_json::Value;
 use tokio::sync::Notify;
 use vibekit_core::http::HttpRequest;
@@ -19,12 +23,14 @@ use vibekit_core::protocol::{Channel as Target, Ticket};
 use vibekit_driver::Sink;
 
 use crate::failure;
-use crate::frames::{Frame, Frames, Kind};
+use crate::frames::{Frame, Frames, Kind, enqueue};
 use crate::text::Text;
 
 /// Bytes that may wait for the event loop before the producer pauses. One mebibyte keeps the pipe busy and the data
 /// in cache; larger windows are slower.
 const WINDOW: usize = 1 << 20;
+/// Bytes that one turn of the event loop delivers, or one message if that is longer.
+const TURN: usize = 256 << 10;
 /// What a frame costs beside its text.
 const FRAME: usize = 64;
 /// Bytes from which on an output crosses as text of its own instead of as part of the outcome's JSON, which the event
@@ -39,20 +45,45 @@ pub(crate) type OnFrames<'env> = Function<'env, Unknown<'static>, UnknownReturnV
 /// The producer's end. The consumer's end lives in the ThreadsafeFunction's callback.
 pub(crate) struct Channel {
     shared: Arc<Shared>,
-    /// Gone after the last frame.
-    wake: Mutex<Option<Wake>>,
 }
 
-#[derive(Default)]
 struct Shared {
-    queue: Mutex<Vec<Frame>>,
-    /// A wake-up is on its way.
+    number: u32,
+    queue: Mutex<VecDeque<Frame>>,
+    /// Gone after the last frame.
+    wake: Mutex<Option<Wake>>,
+    /// A wake-up is on its way, or what it took is being delivered.
     armed: AtomicBool,
+    /// The last frame is in the queue.
+    finished: AtomicBool,
     /// Bytes not yet taken by the event loop.
     waiting: AtomicUsize,
     /// The event loop took something, or is gone.
     taken: Notify,
     gone: AtomicBool,
+}
+
+/// Channels that JavaScript is delivering from, by number.
+fn delivering() -> MutexGuard<'static, HashMap<u32, Weak<Shared>>> {
+    static CHANNELS: LazyLock<Mutex<HashMap<u32, Weak<Shared>>>> = LazyLock::new(Mutex::default);
+    locked(&CHANNELS)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What runs under these locks leaves what they guard whole at every point.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a channel gave was delivered, and the event loop has seen to others since: there may be more.
+#[napi(catch_unwind)]
+pub fn deliver(channel: u32) {
+    let shared = delivering().remove(&channel).and_then(|shared| shared.upgrade());
+    if let Some(shared) = shared {
+        shared.armed.store(false, Ordering::Release);
+        if !locked(&shared.queue).is_empty() {
+            shared.rouse();
+        }
+    }
 }
 
 impl Channel {
@@ -62,45 +93,92 @@ impl Channel {
         on_frames: &OnFrames<'_>,
         session: impl Fn() -> Option<String> + 'static,
     ) -> Result<Arc<Self>> {
-        let shared = Arc::new(Shared::default());
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let shared = Arc::new(Shared {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            queue: Mutex::default(),
+            wake: Mutex::default(),
+            armed: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            taken: Notify::new(),
+            gone: AtomicBool::new(false),
+        });
         let reader = shared.clone();
         let wake = on_frames.build_threadsafe_function::<()>().build_callback(move |_context| {
-            reader.armed.store(false, Ordering::Release);
-            let mut frames =
-                std::mem::take(&mut *reader.queue.lock().unwrap_or_else(PoisonError::into_inner));
-            let bytes: usize = frames.iter().map(|frame| FRAME + frame.1.size()).sum();
-            reader.waiting.fetch_sub(bytes, Ordering::AcqRel);
-            reader.taken.notify_waiters();
+            let (mut frames, over) = reader.take();
             for frame in &mut frames {
-                if matches!(frame.0, Kind::Session) {
-                    frame.1 = session().unwrap_or_default().into();
+                if matches!(frame.kind, Kind::Session) {
+                    frame.text = session().unwrap_or_default().into();
                 }
             }
-            Ok(Frames(frames))
+            if over {
+                drop(locked(&reader.wake).take());
+                return Ok(Frames(frames, None));
+            }
+            delivering().insert(reader.number, Arc::downgrade(&reader));
+            Ok(Frames(frames, Some(reader.number)))
         })?;
-        Ok(Arc::new(Self { shared, wake: Mutex::new(Some(wake)) }))
+        *locked(&shared.wake) = Some(wake);
+        Ok(Arc::new(Self { shared }))
     }
 
     fn push(&self, kind: Kind, text: Text, last: bool) {
-        let frame = Frame(kind, text);
-        // The session's text is filled in on delivery: count what `open` will subtract.
-        self.shared.waiting.fetch_add(FRAME + frame.1.size(), Ordering::AcqRel);
-        let mut wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
-        if wake.is_none() {
+        let shared = &self.shared;
+        if shared.finished.load(Ordering::Acquire) {
             return;
         }
-        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
-        if !self.shared.armed.swap(true, Ordering::AcqRel)
-            && let Some(wake) = &*wake
+        // The session's text is filled in on delivery: counted is what was counted here.
+        let cost = FRAME + text.size();
+        shared.waiting.fetch_add(cost, Ordering::AcqRel);
+        let mut queue = locked(&shared.queue);
+        enqueue(&mut queue, Frame::new(kind, text, cost));
+        shared.finished.store(last, Ordering::Release);
+        drop(queue);
+        shared.rouse();
+    }
+}
+
+impl Drop for Channel {
+    /// Whoever gave up before the outcome. With it, the delivery of the last frame lets go.
+    fn drop(&mut self) {
+        if !self.shared.finished.load(Ordering::Acquire) {
+            drop(locked(&self.shared.wake).take());
+        }
+    }
+}
+
+impl Shared {
+    /// Has the event loop take something, unless it is about to.
+    fn rouse(&self) {
+        if self.armed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let wake = locked(&self.wake);
+        if let Some(wake) = &*wake
             && wake.call((), ThreadsafeFunctionCallMode::NonBlocking) != Status::Ok
         {
             // The environment is being torn down; nobody will take anything any more.
-            self.shared.gone.store(true, Ordering::Release);
-            self.shared.taken.notify_waiters();
+            self.gone.store(true, Ordering::Release);
+            self.taken.notify_waiters();
         }
-        if last {
-            *wake = None;
+    }
+
+    /// Takes what one turn should bear, and says whether that was the last of it.
+    fn take(&self) -> (Vec<Frame>, bool) {
+        let mut queue = locked(&self.queue);
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        while let Some(frame) = queue.front()
+            && (frames.is_empty() || bytes + frame.cost <= TURN)
+        {
+            bytes += frame.cost;
+            frames.extend(queue.pop_front());
         }
+        let over = queue.is_empty() && self.finished.load(Ordering::Acquire);
+        drop(queue);
+        self.waiting.fetch_sub(bytes, Ordering::AcqRel);
+        self.taken.notify_waiters();
+        (frames, over)
     }
 }
 

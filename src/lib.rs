@@ -15,6 +15,7 @@
 //! `lib/native.d.ts` is the contract, with names in the same order as here.
 
 #![allow(unreachable_pub, reason = "exports are reached through their registration with Node-API")]
+#![cfg_attr(test, allow(dead_code, unused_imports, reason = "nothing is registered in tests"))]
 
 mod channel;
 mod failure;

@@ -8,6 +8,7 @@ use napi::{JsValue, ValueType, check_status, sys};
 
 /// Text on its way to a JavaScript string. V8 reads ASCII and UTF-16 at memory speed, but decodes UTF-8 some forty
 /// times slower and on the event loop's time, so anything beyond ASCII is transcoded on the thread that made it.
+#[derive(PartialEq)]
 pub(crate) enum Text {
     Ascii(Vec<u8>),
     Wide(Vec<u16>),
@@ -20,6 +21,24 @@ impl Text {
             Self::Ascii(text) => text.len(),
             Self::Wide(units) => units.len() * 2,
         }
+    }
+
+    /// Length of the string it becomes.
+    pub(crate) fn units(&self) -> usize {
+        match self {
+            Self::Ascii(text) => text.len(),
+            Self::Wide(units) => units.len(),
+        }
+    }
+
+    /// Appends a text of the same width; gives it back if it has another.
+    pub(crate) fn append(&mut self, next: Self) -> std::result::Result<(), Self> {
+        match (self, next) {
+            (Self::Ascii(text), Self::Ascii(next)) => text.extend_from_slice(&next),
+            (Self::Wide(units), Self::Wide(next)) => units.extend_from_slice(&next),
+            (_, next) => return Err(next),
+        }
+        Ok(())
     }
 }
 

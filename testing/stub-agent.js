@@ -7,6 +7,7 @@
  *
  * Environment: `STUB_RECORD` names the file for the record (JSON: `name`, `args`, `env`, `cwd`, and of standard input `bytes` and
  * `sha256`); `STUB_OUTPUT` is printed to standard output; `STUB_ERRORS` to standard error; `STUB_EXIT` is the exit code.
+ * `STUB_REFUSES` is a flag this version does not know: it is not in its `--help`, and given it the stub ends with code 64.
  */
 
 const crypto = require('node:crypto')
@@ -46,6 +47,12 @@ const success = {
   ),
 }
 
+/** What our flags a turn can do without are called. @type {readonly string[]} */
+const FLAGS = [
+  '--include-partial-messages', '--system-prompt-snapshot', '--session-id', '--disable', '--thinking', '--auto',
+  '--output-format', '--verbatim',
+]
+
 /** @param {...object} events */
 function lines(...events) {
   return events.map((event) => `${JSON.stringify(event)}\n`).join('')
@@ -54,6 +61,17 @@ function lines(...events) {
 function main() {
   const name = path.basename(process.argv[1])
   const args = process.argv.slice(2)
+  const refused = process.env.STUB_REFUSES
+  if (args.includes('--help')) {
+    const known = FLAGS.filter((flag) => flag !== refused)
+    process.stdout.write(['Options:', '  -h, --help', ...known.map((flag) => `  ${flag} <value>`), ''].join('\n'))
+    return
+  }
+  if (refused && args.includes(refused)) {
+    process.stderr.write(`${name}: this is not how I am used\n`)
+    process.exitCode = 64
+    return
+  }
   const file = args.indexOf('--prompt-file')
   const input = fs.readFileSync(file < 0 ? 0 : args[file + 1])
   const { STUB_RECORD, STUB_OUTPUT, STUB_ERRORS, STUB_EXIT } = process.env

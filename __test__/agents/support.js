@@ -35,17 +35,22 @@ async function model(options) {
   return server
 }
 
+/** The configuration of an object whose agent talks to the server and to nobody else. */
+function configFor(name, server, { model: other, ...more } = {}) {
+  const { model: known, path } = AGENTS[name]
+  return {
+    agent: { type: name, model: { apiKey: 'a-key', name: other ?? known, baseUrl: server.url + path } },
+    environment: { local: { network: { allow: [`127.0.0.1:${server.port}`] } } },
+    ...more,
+  }
+}
+
 /**
  * An object whose agent talks to the server and to nobody else, and all its events.
  * @returns {{ kit: import('vibekit-native').VibeKit, events: any[] }}
  */
 function kitFor(name, server, { model: other, ...more } = {}) {
-  const { model: known, path } = AGENTS[name]
-  const kit = new VibeKit({
-    agent: { type: name, model: { apiKey: 'a-key', name: other ?? known, baseUrl: server.url + path } },
-    environment: { local: { network: { allow: [`127.0.0.1:${server.port}`] } } },
-    ...more,
-  })
+  const kit = new VibeKit(configFor(name, server, { model: other, ...more }))
   const events = []
   kit.on('event', (event) => events.push(event))
   open.push(() => kit.kill().catch(() => {}))
@@ -68,4 +73,4 @@ const reasonOf = (promise) =>
     (reason) => reason,
   )
 
-module.exports = { AGENTS, useAgent, model, kitFor, only, reasonOf }
+module.exports = { AGENTS, useAgent, model, configFor, kitFor, only, reasonOf }

@@ -2,8 +2,10 @@
 
 /** What every agent must do, with its real program. */
 
+const path = require('node:path')
 const { say, write, run, fail, hang } = require('../../testing/model-server')
-const { useAgent, model, kitFor, only, reasonOf } = require('./support')
+const { succeed } = require('../support/command')
+const { useAgent, model, configFor, kitFor, only, reasonOf } = require('./support')
 
 const PROMPT = `It's "quoted" $HOME \`id\` $(id) \\ ! %s ✓ 日本 🎉\nsecond line\ttab`
 
@@ -35,6 +37,41 @@ function turnsOf(name) {
     expect(told.some((text) => text.endsWith(PROMPT))).toBe(true)
     expect(told).toContain('All done.')
     expect(events.at(-1)).toMatchObject({ type: 'finished', outcome: 'success', resultText: 'As I said.' })
+  })
+
+  test('goes on with the conversation in another process', async () => {
+    const server = await model({ script: [say('It is forty-two.'), say('Forty-two, as I said.')] })
+    const { kit, events } = kitFor(name, server)
+    await kit.generateCode({ prompt: 'What is the answer?' })
+    const sessionId = await kit.getSession()
+    await kit.dispose()
+    const script = `
+      const { VibeKit } = require('vibekit-native')
+      const kit = new VibeKit(JSON.parse(process.argv[1]))
+      const events = []
+      kit.on('event', (event) => events.push(event))
+      kit.generateCode({ prompt: 'And what was it?' })
+        .finally(() => kit.kill())
+        .then(() => process.stdout.write(JSON.stringify(events)))`
+    const config = JSON.stringify(configFor(name, server, { sessionId }))
+    const { stdout } = await succeed(process.execPath, ['--eval', script, config], { cwd: path.join(__dirname, '../..'), env: process.env })
+    const told = server.turns.at(-1)
+    expect(told.prompt.endsWith('And what was it?')).toBe(true)
+    expect(told.parts.map((part) => part.text)).toContain('It is forty-two.')
+    const later = JSON.parse(stdout)
+    expect(later.at(-1)).toMatchObject({ type: 'finished', outcome: 'success', resultText: 'Forty-two, as I said.' })
+    expect(later[0].seq).toBeGreaterThan(events.at(-1).seq)
+  })
+
+  test('takes a prompt that no argument could hold', async () => {
+    const server = await model({ script: [say('Read.')] })
+    const { kit, events } = kitFor(name, server)
+    // Twice what Linux lets an argument have, and few tokens.
+    const prompt = Array.from({ length: 4096 }, (_, n) => `${n} ${PROMPT.slice(0, 40)} ✓`).join('\n').slice(0, 256 << 10)
+    expect(prompt.length).toBeGreaterThan(128 << 10)
+    await kit.generateCode({ prompt })
+    expect(server.turns[0].prompt).toBe(prompt)
+    expect(events.at(-1)).toMatchObject({ type: 'finished', outcome: 'success', resultText: 'Read.' })
   })
 
   test('changes nothing in ask mode', async () => {
