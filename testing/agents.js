@@ -48,8 +48,8 @@ const rustTarget = () => {
 /** @type {Record<AgentName, Source>} */
 const sources = {
   claude: {
-    version: '2.1.330',
-    spec: () => `@anthropic-ai/claude-code-${platform}${libc()}@2.1.330`,
+    version: '2.1.332',
+    spec: () => `@anthropic-ai/claude-code-${platform}${libc()}@2.1.332`,
     folder: () => `@anthropic-ai/claude-code-${platform}${libc()}`,
     program: () => 'claude',
   },
