@@ -312,12 +312,10 @@ impl Control {
         }
     }
 
-    /// Sets the lifetime, counted from now.
+    /// Counts the lifetime anew. By attaching, which only ever extends it: somebody else may have asked for more.
     pub(super) async fn renew(&self, id: &str) -> Result<()> {
         let body = json!({ "timeout": self.ttl.load(Ordering::Relaxed) });
-        let request =
-            self.request(Method::POST, &format!("/sandboxes/{id}/timeout")).json(&body).repeatable(true);
-        let response = self.send(request).await?;
+        let response = self.versioned(&format!("/sandboxes/{id}/connect"), &body, &body, true).await?;
         if response.status.is_success() {
             return Ok(());
         }

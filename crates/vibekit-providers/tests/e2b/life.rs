@@ -1,14 +1,20 @@
 //! Sandboxes from their making to their end: nothing leaks, nothing hangs, nothing is told otherwise than it is.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use vibekit_core::Admitted;
-use vibekit_sandbox::{Code, Command, OpenRequest};
-use vibekit_testkit::doubles::e2b::{Double, Options};
+use vibekit_providers::e2b::{E2bOptions, E2bProvider};
+use vibekit_sandbox::{Code, Command, OpenRequest, Provider};
+use vibekit_testkit::doubles::e2b::{Double, Options, Programs};
 use vibekit_testkit::doubles::scripted::Answer;
+use vibekit_testkit::doubles::way::{Fate, Trouble, Way};
 
-use crate::support::{double, finish, hasty, open, plain, provider, request, sh, until, within};
+use crate::stage::{Kind, Part, Stage};
+use crate::support::{
+    double, finish, hasty, no_env, open, options, plain, provider, request, sh, until, within,
+};
 
 fn bodies(double: &Double, method: &str, path: &str) -> Vec<serde_json::Value> {
     let asked = double.log().all().into_iter();
@@ -219,6 +225,43 @@ async fn a_lifetime_is_always_asked_for_and_never_above_the_plan() {
     // Complaint: resuming turns off that it pauses by itself. What is not sent stays as it is.
     let resumed = bodies(&double, "POST", &format!("/v2/sandboxes/{}/connect", sandbox.id()));
     assert_eq!(resumed, [json!({ "timeout": 7200 })]);
+}
+
+/// With a virtual clock: a provider that asks for so many hours, over a double.
+fn for_hours(double: &Arc<Double>, hours: u64) -> Arc<dyn Provider> {
+    let served = Arc::clone(double);
+    let answer = move |request| {
+        let double = Arc::clone(&served);
+        async move { double.respond(request).await }
+    };
+    let way = Way::new(answer, |_, _| Fate { latency: Duration::from_millis(2), trouble: Trouble::None });
+    let options = options("http://double", &json!({ "timeoutMs": hours * 3_600_000 }));
+    E2bProvider::new(E2bOptions::parse(&options, "options", &no_env()).unwrap(), way)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifetime_grows_while_work_is_done_and_never_shrinks() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let programs: Arc<dyn Programs> = Arc::new(Stage);
+    let double = Arc::new(Double::played(Options { programs: Some(programs), ..Options::default() }));
+    let command =
+        || Command { timeout_ms: Some(3 * 3_600_000), ..Part { number: 1, kind: Kind::Endless }.command() };
+
+    // Three hours of work in a sandbox of one hour.
+    let sandbox = for_hours(&double, 1).create(request()).await.unwrap();
+    let mut process = sandbox.spawn(command()).await.unwrap();
+    assert!(finish(&mut *process).await.unwrap().2.timed_out);
+    tokio::time::sleep(HOUR + HOUR / 10).await;
+    assert_eq!(double.sandboxes(), [""; 0], "It lives on without any work");
+
+    // Somebody asked for a day; another one, who asks for an hour, works in it.
+    let sandbox = for_hours(&double, 24).create(request()).await.unwrap();
+    let again = for_hours(&double, 1).resume(sandbox.id(), request()).await.unwrap();
+    let mut process = again.spawn(command()).await.unwrap();
+    assert!(finish(&mut *process).await.unwrap().2.timed_out);
+    tokio::time::sleep(20 * HOUR).await;
+    assert_eq!(double.sandboxes(), [sandbox.id()], "Its lifetime was shortened");
+    sandbox.kill().await.unwrap();
 }
 
 #[tokio::test]

@@ -152,10 +152,15 @@ impl Runner {
                     looking = Some(Box::pin(async move { tree::look(&daemon, &mark, pid).await }));
                 }
                 outcome = settle(&mut renewing), if renewing.is_some() => {
-                    if outcome.is_ok() {
+                    let ttl = self.place.control.ttl();
+                    let wait = if outcome.is_ok() {
                         self.place.life.was_renewed();
-                    }
-                    renew_at = Instant::now() + self.place.control.ttl() / 3;
+                        ttl / 3
+                    } else {
+                        // While there is time for more than one attempt.
+                        ttl / 12
+                    };
+                    renew_at = Instant::now() + wait;
                 }
                 () = sleep_until(renew_at), if renewing.is_none() && !paused => {
                     // Another command of the sandbox may have done it.
