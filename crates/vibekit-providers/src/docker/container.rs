@@ -50,6 +50,9 @@ pub(crate) async fn make(
     let body = body(options, &image, &user, home, working_directory);
     let name = named(engine, agent, body).await?;
     let ready = async {
+        if let Some(runtime) = &options.runtime {
+            has_runtime(engine, &name, runtime).await?;
+        }
         prepare(engine, &name, &user, home, working_directory).await?;
         engine.docker.start_container(&name, None).await.map_err(|error| not_started(engine, &error))
     };
@@ -61,6 +64,23 @@ pub(crate) async fn make(
             Err(error)
         }
     }
+}
+
+/// Podman's Docker interface takes any runtime and uses its own, which may isolate less than the one that was asked for.
+async fn has_runtime(engine: &Engine, name: &str, wanted: &str) -> Result<()> {
+    let found = engine.docker.inspect_container(name, None).await;
+    let found = found.map_err(|error| fail::failed("Looking at the container", &engine.path, &error))?;
+    if found.host_config.and_then(|host| host.runtime).as_deref() == Some(wanted) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Unsupported,
+        format!("The engine does not use the runtime {wanted:?} it is asked for"),
+    )
+    .with_field(format!("{}.runtime", engine.path))
+    .with_hint(
+        "Choose the runtime in the engine's own settings (Podman: containers.conf), and leave `runtime` out.",
+    ))
 }
 
 fn body(
@@ -135,12 +155,21 @@ async fn named(engine: &Engine, agent: &str, body: ContainerCreateBody) -> Resul
         .with_hint("See whether this machine has a working source of randomness."))
 }
 
+const NETWORKS: &str = "`docker network ls` lists the networks the engine has.";
+
+/// Docker says so when a container is started, Podman when it is made.
+fn no_network(text: &str) -> bool {
+    text.contains("network") && text.contains("not found")
+}
+
 fn not_created(engine: &Engine, error: &bollard::errors::Error) -> Error {
     let field = |name: &str| format!("{}.{name}", engine.path);
     let text = fail::answer(error).map(|(_, text)| text.to_lowercase()).unwrap_or_default();
     let failed = fail::failed("Creating the container", &engine.path, error);
     if text.contains("no such image") {
         failed.with_field(field("image")).with_hint("Fetch the image again: it was removed meanwhile.")
+    } else if no_network(&text) {
+        failed.with_field(field("network")).with_hint(NETWORKS)
     } else if text.contains("runtime") {
         failed.with_field(field("runtime")).with_hint("`docker info` lists the runtimes the engine knows.")
     } else if text.contains("cpu") {
@@ -155,10 +184,8 @@ fn not_started(engine: &Engine, error: &bollard::errors::Error) -> Error {
     let failed = fail::failed("Starting the container", &engine.path, error);
     if failed.code == Code::DiskFull {
         failed
-    } else if text.contains("network") && text.contains("not found") {
-        failed
-            .with_field(format!("{}.network", engine.path))
-            .with_hint("`docker network ls` lists the networks the engine has.")
+    } else if no_network(&text) {
+        failed.with_field(format!("{}.network", engine.path)).with_hint(NETWORKS)
     } else if text.contains("/bin/sh") || text.contains("executable file not found") {
         failed
             .with_field(format!("{}.image", engine.path))
@@ -246,12 +273,6 @@ async fn ids(engine: &Engine, container: &str, user: &str) -> Result<(u64, u64)>
         Some((user, group)) => (user, Some(group)),
         None => (user, None),
     };
-    let of = async |file: &str, name: &str| -> Result<Option<Vec<String>>> {
-        let text = download(engine, container, file).await?.unwrap_or_default();
-        let mut lines = text.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
-        Ok(lines.find(|fields| fields.first().is_some_and(|first| first == name)))
-    };
-    let number = |fields: &[String], at: usize| fields.get(at).and_then(|field| field.parse().ok());
     let unknown = || {
         Error::invalid(
             format!("{}.user", engine.path),
@@ -259,6 +280,16 @@ async fn ids(engine: &Engine, container: &str, user: &str) -> Result<(u64, u64)>
             "Give one that its /etc/passwd names, or numbers such as \"1000:1000\".",
         )
     };
+    let of = async |file: &str, name: &str| -> Result<Option<Vec<String>>> {
+        // Podman looks for the user by itself, whatever it is asked for.
+        let text = download(engine, container, file)
+            .await
+            .map_err(|error| if error.message.contains("unknown user") { unknown() } else { error })?;
+        let text = text.unwrap_or_default();
+        let mut lines = text.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
+        Ok(lines.find(|fields| fields.first().is_some_and(|first| first == name)))
+    };
+    let number = |fields: &[String], at: usize| fields.get(at).and_then(|field| field.parse().ok());
     let (uid, usual) = match user.parse() {
         Ok(uid) => (uid, uid),
         Err(_) => {

@@ -48,6 +48,12 @@ pub(crate) fn failed(doing: &str, path: &str, error: &bollard::errors::Error) ->
     }
 }
 
+/// True when the engine hung up without a goodbye.
+pub(crate) fn reset(error: &bollard::errors::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error, bollard::errors::Error::IOError { err } if matches!(err.kind(), ConnectionReset | BrokenPipe))
+}
+
 /// The innermost cause says what happened; the flag says whether the engine was not reached at all.
 fn chain(error: &bollard::errors::Error) -> (String, bool) {
     // This one stands for its cause, and does not give it as its source.

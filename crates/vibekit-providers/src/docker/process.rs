@@ -395,6 +395,14 @@ impl Process for DockerProcess {
                         return Ok(Some(chunk));
                     }
                 }
+                // Podman hangs up hard on a command that has ended without reading all its input. All output came before.
+                Some(Err(error))
+                    if self.running.shared.engine.here
+                        && fail::reset(&error)
+                        && self.running.code().await.is_ok() =>
+                {
+                    return Ok(None);
+                }
                 Some(Err(error)) => {
                     return Err(self.running.shared.refused("Reading the command's output", &error));
                 }

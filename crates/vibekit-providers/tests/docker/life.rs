@@ -43,7 +43,7 @@ async fn a_container_is_confined_by_default() {
     // A fork bomb leaves no process for the script that would end it: the container's processes are reset.
     let bomb = Command {
         timeout_ms: Some(1500),
-        ..shell("bomb() { bomb | bomb & }; trap '' TERM; bomb; sleep 1000")
+        ..shell("bomb() { bomb | bomb & }; trap '' TERM; bomb & exec sleep 1000")
     };
     let (_, exit) = run(&sandbox, bomb).await;
     assert!(exit.timed_out && exit.stopped.is_some(), "{exit:?}");
