@@ -72,7 +72,7 @@ const plainText = (text) => text.replace(/\x1b\[[0-9;]*m/g, '')
  * @returns {Promise<Tally>}
  */
 async function faults(more) {
-  const args = ['test', '-p', 'vibekit-providers', '--test', 'e2b', '--', 'conversations', ...more]
+  const args = ['test', '-p', 'vibekit-providers', '--test', 'e2b', '--', 'broken', ...more]
   const env = { ...process.env, VIBEKIT_FAULT_CASES: '10000' }
   return tally('faults', () => run('cargo', args, { cwd: root, env, keep: 'both' }), cargoCounts)
 }

@@ -27,7 +27,7 @@ const OPEN: Duration = Duration::from_secs(600);
 const CALL: Duration = Duration::from_secs(420);
 /// After this nothing is under way any more.
 const QUIET: Duration = Duration::from_secs(600);
-/// So many go over every byte of the script.
+/// So many, and more if it takes more, go over every byte of the script.
 const WHOLE: u64 = 10_000;
 /// Conversations that went wrong, as far as they are shown.
 const SHOWN: usize = 12;
@@ -533,10 +533,10 @@ pub(crate) fn places(recorded: &[Passage]) -> Vec<(usize, Trouble)> {
         places.extend(whole.map(|trouble| (number, trouble)));
         for byte in 0..=passage.received.len() {
             places.push((number, Trouble::CutDown(byte)));
-            match byte % 5 {
+            match byte % 8 {
                 0 => places.push((number, Trouble::Silent(byte))),
-                1 => places.push((number, Trouble::Stall(byte, late))),
-                2 => places.push((number, Trouble::Stall(byte, long))),
+                3 => places.push((number, Trouble::Stall(byte, late))),
+                6 => places.push((number, Trouble::Stall(byte, long))),
                 _ => {}
             }
         }
@@ -611,6 +611,7 @@ fn conversations_that_are_broken() {
     let places = clock().block_on(async { places(&record(&plain).await) });
     // A part of them goes over the whole script as well.
     let all = 2 * u64::try_from(places.len()).unwrap();
+    let cases = if cases < WHOLE { cases } else { cases.max(all) };
     let step = (all / cases.max(1)).max(1) | 1;
     let seeds: Vec<u64> = match one {
         Some(seed) => vec![seed],
@@ -651,6 +652,5 @@ fn conversations_that_are_broken() {
     // A suite in which everything goes well, or nothing does, shows nothing.
     let cases = u64::try_from(seeds.len()).unwrap();
     assert!(total.whole > cases / 2 && total.gaps > cases / 20 && total.failed > cases / 50, "{total:?}");
-    assert!(cases < WHOLE || all <= cases, "{all} are needed to be at every byte");
     assert!(total.dropped > 0 && total.refused > 0 && total.troubles.len() >= 13, "{total:?}");
 }
