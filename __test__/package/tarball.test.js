@@ -63,7 +63,7 @@ test('works in a strict TypeScript project', async () => {
   }))
   await succeed(process.execPath, [path.join(modules, 'typescript/bin/tsc')], { cwd: folder, env })
   expect((await succeed(process.execPath, ['out/user.mjs'], { cwd: folder, env })).stdout).toBe(EXPECTED)
-})
+}, 120_000)
 
 test('works in a project that tests with Jest', async () => {
   write('jest/package.json', '{ "name": "jest-user", "private": true }')
@@ -80,7 +80,7 @@ test('works in a project that tests with Jest', async () => {
   const { stderr } = await succeed(process.execPath, [jest, '--rootDir', path.join(folder, 'jest'), '--detectOpenHandles'], { cwd: path.join(folder, 'jest'), env })
   expect(stderr).toMatch(/2 passed, 2 total/)
   expect(stderr).not.toMatch(/open handle/)
-})
+}, 120_000)
 
 // Code of both generations as it was written for @vibe-kit/sdk: only package.json differs.
 const PROVIDER = `
@@ -113,7 +113,7 @@ test('replaces @vibe-kit/sdk by one line of package.json', async () => {
   const required = write('alias/both.cjs', `const { ${names} } = require('@vibe-kit/sdk');(async () => {${GENERATIONS}\nprocess.stdout.write(answer)})()`)
   const imported = write('alias/both.mjs', `import { ${names} } from '@vibe-kit/sdk'\n${GENERATIONS}\nprocess.stdout.write(answer)`)
   for (const file of [required, imported]) expect((await succeed(process.execPath, [file], { cwd: alias, env })).stdout).toBe(ANSWER)
-}, 60_000)
+}, 120_000)
 
 test('works in a project that tests with Vitest, by its alias', async () => {
   const project = path.join(folder, 'alias')
@@ -131,4 +131,4 @@ test('works in a project that tests with Vitest, by its alias', async () => {
   const vitest = path.join(modules, 'vitest/vitest.mjs')
   const { stdout } = await succeed(process.execPath, [vitest, 'run', '--root', path.join(project, 'vitest')], { cwd: project, env: { ...env, NO_COLOR: '1' } })
   expect(stdout).toMatch(/2 passed/)
-}, 60_000)
+}, 120_000)
