@@ -78,7 +78,19 @@ impl Engine {
         let docker = self.docker.clone().negotiate_version().await.unwrap();
         let filters = HashMap::from([("label", vec!["dev.vibekit-native.sandbox"])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let found = docker.list_containers(Some(options)).await.unwrap();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let found = loop {
+            match docker.list_containers(Some(options.clone())).await {
+                Ok(found) => break found,
+                // For a moment Podman calls a container `stopped`, which is no state of Docker's and no answer to this client.
+                Err(bollard::errors::Error::JsonDataError { message, .. })
+                    if message.contains("`stopped`") && std::time::Instant::now() < end =>
+                {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
         let line = |one: bollard::models::ContainerSummary| {
             format!(
                 "container {} ({})",
