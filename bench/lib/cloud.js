@@ -13,10 +13,13 @@ const ROOT = path.join(__dirname, '..', '..')
 
 /** @typedef {{ run: (command: string, onText: (text: string) => void) => Promise<unknown>, end: () => Promise<unknown> }} Remote */
 
-/** @param {string} name @returns {Promise<{ url: string, tell: (what: string, body: object) => Promise<unknown>, end: () => void }>} */
-async function startDouble(name) {
+/**
+ * @param {string} name @param {string[]} [options] further arguments of the double
+ * @returns {Promise<{ url: string, tell: (what: string, body: object) => Promise<unknown>, end: () => void }>}
+ */
+async function startDouble(name, options = []) {
   execFileSync('cargo', ['build', '--quiet', '--profile', 'fast', '-p', 'vibekit-testkit', '--bin', 'cloud-double'], { cwd: ROOT, stdio: 'ignore' })
-  const child = spawn(path.join(ROOT, 'target/fast/cloud-double'), [name], { stdio: ['pipe', 'pipe', 'ignore'] })
+  const child = spawn(path.join(ROOT, 'target/fast/cloud-double'), [name, ...options], { stdio: ['pipe', 'pipe', 'ignore'] })
   const line = await new Promise((resolve) => readline.createInterface({ input: child.stdout }).once('line', resolve))
   const { url } = JSON.parse(line)
   const tell = (/** @type {string} */ what, /** @type {object} */ body) => fetch(`${url}/double/${what}`, { method: 'POST', body: JSON.stringify(body) })

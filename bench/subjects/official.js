@@ -4,4 +4,4 @@
 
 const { providerClient } = require('../../testing/provider-clients')
 
-module.exports = { name: 'official', client: providerClient }
+module.exports = { name: 'official', client: providerClient, e2b: () => require('e2b') }
