@@ -1,6 +1,7 @@
 'use strict'
 
 const assert = require('node:assert')
+const { setTimeout: sleep } = require('node:timers/promises')
 const { defineCase } = require('../lib/case')
 const { meter, MIB } = require('../lib/meter')
 const { EVENT } = require('../lib/output')
@@ -16,6 +17,7 @@ module.exports = defineCase({
   limitS: 180,
   figures: [
     { label: 'event loop p99', of: 'loopP99Ms', unit: 'ms', atMost: 10 },
+    { label: 'the same while nothing is done', of: 'idleP99Ms', unit: 'ms' },
     { label: 'event loop, longest', of: 'loopMaxMs', unit: 'ms' },
     { label: 'wall', of: 'wallMs', unit: 'ms' },
     { label: 'CPU', of: 'cpuMs', unit: 'ms' },
@@ -33,12 +35,14 @@ module.exports = defineCase({
     const bursts = quick ? 16 : 64
     await shell.run(`yes '${EVENT}' | head -n ${lines} >burst`)
     const line = `i=0; while [ $i -lt ${bursts} ]; do cat burst; i=$((i+1)); sleep ${(5 / bursts).toFixed(3)}; done`
+    // What the machine's other load does to it.
+    const { loopP99Ms: idleP99Ms } = await meter(() => sleep(quick ? 1000 : 3000))
     const figures = await meter(() => Promise.all(Array.from({ length: STREAMS }, () => shell.run(line))))
     await shell.end()
     double.end()
     const expected = STREAMS * bursts * lines * EVENT.length
     if (subject.name !== 'official') assert.strictEqual(characters, expected)
     assert.ok(expected > MIB)
-    return figures
+    return { ...figures, idleP99Ms }
   },
 })

@@ -262,24 +262,47 @@ impl Batch {
     ///
     /// As [`Decoder::take`], and for messages that are not understood; what came before is in `self` all the same.
     pub fn read(&mut self, decoder: &mut Decoder) -> Result<(), Broken> {
+        self.read_all(decoder, [])
+    }
+
+    /// The same, and of these pieces as well, which are pushed one by one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::read`].
+    pub fn read_all(
+        &mut self,
+        decoder: &mut Decoder,
+        pieces: impl IntoIterator<Item = Bytes>,
+    ) -> Result<(), Broken> {
         let mut joined: Option<(Stream, Vec<u8>)> = None;
-        let outcome = loop {
-            match decoder.take() {
-                Ok(None) => break Ok(()),
-                Ok(Some(Envelope::Last(error))) => {
-                    self.last = Some(error);
-                    break Ok(());
-                }
-                Ok(Some(Envelope::Message(message))) => {
-                    if let Err(broken) = self.message(&message, &mut joined) {
-                        break Err(broken);
-                    }
-                }
-                Err(broken) => break Err(broken),
+        let mut outcome = self.read_on(decoder, &mut joined);
+        for piece in pieces {
+            if outcome.is_err() || self.last.is_some() {
+                break;
             }
-        };
+            decoder.push(piece);
+            outcome = self.read_on(decoder, &mut joined);
+        }
         self.flush(&mut joined);
         outcome
+    }
+
+    fn read_on(
+        &mut self,
+        decoder: &mut Decoder,
+        joined: &mut Option<(Stream, Vec<u8>)>,
+    ) -> Result<(), Broken> {
+        loop {
+            match decoder.take()? {
+                None => return Ok(()),
+                Some(Envelope::Last(error)) => {
+                    self.last = Some(error);
+                    return Ok(());
+                }
+                Some(Envelope::Message(message)) => self.message(&message, joined)?,
+            }
+        }
     }
 
     fn flush(&mut self, joined: &mut Option<(Stream, Vec<u8>)>) {

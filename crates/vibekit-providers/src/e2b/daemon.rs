@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use vibekit_core::Admitted;
 use vibekit_http::{Body, Failure, HeaderName, Limits, Method, Request, Response, Transport, header};
 use vibekit_sandbox::{Code, Error, Result, Stream};
@@ -91,7 +94,21 @@ impl NoStream {
 pub(super) struct Events {
     body: Box<dyn Body>,
     decoder: Decoder,
+    /// What has come and is not read yet. Kept here, so that whoever gives up waiting loses nothing.
+    pieces: Vec<Bytes>,
+    /// How the body ended, told once the pieces before it are read.
+    end: Option<std::result::Result<(), String>>,
+    /// When the last batch was given, and how many before it were less than a breath apart.
+    last: Option<Instant>,
+    streak: u32,
 }
+
+/// Bytes and pieces that are taken at once, if they are there.
+const AT_ONCE: usize = 128 << 10;
+const PIECES: usize = 512;
+/// How long is waited for more where batches follow each other faster than this, and how many have to before it is.
+const BREATH: Duration = Duration::from_millis(2);
+const STREAK: u32 = 8;
 
 /// How a stream went wrong.
 pub(super) enum Fault {
@@ -229,7 +246,7 @@ impl Daemon {
         let unanswered = |failure: Failure| NoStream::Unanswered(errors::unanswered(failure));
         let answer = self.way.send(request).await.map_err(unanswered)?;
         if answer.status.is_success() {
-            return Ok(Events { body: answer.body, decoder: Decoder::default() });
+            return Ok(Events::new(answer.body));
         }
         let response = whole(answer).await;
         Err(match (response.status.as_u16(), failed(&response)) {
@@ -335,14 +352,68 @@ async fn whole(mut answer: vibekit_http::Streaming) -> Response {
 }
 
 impl Events {
-    /// What the next piece brings. `Ok(None)`: the stream ended without saying so. Cancel-safe.
+    fn new(body: Box<dyn Body>) -> Self {
+        Self { body, decoder: Decoder::default(), pieces: Vec::new(), end: None, last: None, streak: 0 }
+    }
+
+    /// What has come since the last call; waits if that is nothing. `Ok(None)`: the stream ended without saying so.
+    /// Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<Batch>, Fault> {
-        let piece = self.body.next().await.map_err(|failure| Fault::Broken(failure.message))?;
-        let Some(piece) = piece else { return Ok(None) };
-        self.decoder.push(piece);
+        self.gather().await;
+        if self.pieces.is_empty() {
+            return match &self.end {
+                Some(Err(problem)) => Err(Fault::Broken(problem.clone())),
+                _ => Ok(None),
+            };
+        }
         let mut batch = Batch::default();
-        batch.read(&mut self.decoder).map_err(Fault::Protocol)?;
+        batch.read_all(&mut self.decoder, self.pieces.drain(..)).map_err(Fault::Protocol)?;
         Ok(Some(batch))
+    }
+
+    /// Waits for a piece, and takes those along that are there as well: the daemon sends every line an agent writes as a
+    /// message of its own, and what is done for a batch costs many times what a small message does. A stream that does not
+    /// rest is read in breaths.
+    async fn gather(&mut self) {
+        // A call that was given up has left some: whoever gives up again and again shall have them in the end.
+        if !self.pieces.is_empty() || self.end.is_some() {
+            return;
+        }
+        let piece = self.body.next().await;
+        self.came(piece);
+        let now = Instant::now();
+        self.streak =
+            if self.last.is_some_and(|last| now - last < BREATH) { self.streak.saturating_add(1) } else { 0 };
+        let breathes = self.streak >= STREAK;
+        let mut breath = std::pin::pin!(tokio::time::sleep_until(now + BREATH));
+        let mut bytes: usize = self.pieces.iter().map(Bytes::len).sum();
+        while self.end.is_none() && bytes < AT_ONCE && self.pieces.len() < PIECES {
+            let piece = if breathes {
+                tokio::select! {
+                    biased;
+                    piece = self.body.next() => piece,
+                    () = &mut breath => break,
+                }
+            } else {
+                // The connection hands over one piece, and the next when it has its turn again.
+                tokio::task::yield_now().await;
+                match self.body.next().now_or_never() {
+                    Some(piece) => piece,
+                    None => break,
+                }
+            };
+            bytes += piece.as_ref().map_or(0, |piece| piece.as_ref().map_or(0, Bytes::len));
+            self.came(piece);
+        }
+        self.last = Some(Instant::now());
+    }
+
+    fn came(&mut self, piece: std::result::Result<Option<Bytes>, Failure>) {
+        match piece {
+            Ok(Some(piece)) => self.pieces.push(piece),
+            Ok(None) => self.end = Some(Ok(())),
+            Err(failure) => self.end = Some(Err(failure.message)),
+        }
     }
 
     /// The start, within `limit`, and what came with it.
@@ -406,4 +477,131 @@ impl Events {
 pub(super) fn base64(bytes: &[u8]) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use async_trait::async_trait;
+    use vibekit_http::Reason;
+
+    use super::*;
+
+    /// Hands over its pieces one by one, `None` where there is nothing yet, and then ends as it is told.
+    struct Pieces(VecDeque<Option<Bytes>>, Option<Failure>);
+
+    #[async_trait]
+    impl Body for Pieces {
+        async fn next(&mut self) -> std::result::Result<Option<Bytes>, Failure> {
+            match self.0.pop_front() {
+                Some(Some(piece)) => Ok(Some(piece)),
+                Some(None) => {
+                    // A while, for whoever does not wait.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    Ok(self.0.pop_front().flatten())
+                }
+                None => self.1.take().map_or(Ok(None), Err),
+            }
+        }
+    }
+
+    fn message(text: &str) -> Bytes {
+        envelope(format!(r#"{{"event":{{"data":{{"stdout":"{}"}}}}}}"#, base64(text.as_bytes())).as_bytes())
+            .into()
+    }
+
+    fn written(batch: &Batch) -> String {
+        batch.output.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_there_comes_at_once() {
+        let mut pieces: VecDeque<_> = (0..100).map(|number| Some(message(&format!("{number}\n")))).collect();
+        pieces.push_back(None);
+        pieces.push_back(Some(message("late\n")));
+        let mut events = Events::new(Box::new(Pieces(pieces, None)));
+        let first = events.next().await.ok().flatten().unwrap_or_default();
+        let expected: String = (0..100).map(|number| format!("{number}\n")).collect();
+        assert_eq!((first.output.len(), written(&first)), (1, expected));
+    }
+
+    /// A piece at each second look.
+    struct Trickle(u32, bool);
+
+    #[async_trait]
+    impl Body for Trickle {
+        async fn next(&mut self) -> std::result::Result<Option<Bytes>, Failure> {
+            self.1 = !self.1;
+            if self.1 {
+                tokio::task::yield_now().await;
+            }
+            let Some(left) = self.0.checked_sub(1) else { return Ok(None) };
+            self.0 = left;
+            Ok(Some(message(&format!("{left} "))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_does_not_rest_comes_in_few_batches() {
+        let mut events = Events::new(Box::new(Trickle(5000, false)));
+        let (mut batches, mut all) = (0, String::new());
+        while let Ok(Some(batch)) = events.next().await {
+            batches += 1;
+            all.push_str(&written(&batch));
+        }
+        assert_eq!(all, (0..5000).rev().map(|number| format!("{number} ")).collect::<String>());
+        assert!(batches < 30, "{batches}");
+    }
+
+    /// A piece every so often.
+    struct Paced(Instant, Duration);
+
+    #[async_trait]
+    impl Body for Paced {
+        async fn next(&mut self) -> std::result::Result<Option<Bytes>, Failure> {
+            tokio::time::sleep_until(self.0).await;
+            self.0 += self.1;
+            Ok(Some(message("x")))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_held_back_where_there_is_rest() {
+        let (begun, rest) = (Instant::now(), Duration::from_millis(5));
+        let mut events = Events::new(Box::new(Paced(begun, rest)));
+        for number in 0..50 {
+            let batch = events.next().await.ok().flatten().unwrap_or_default();
+            assert_eq!(written(&batch), "x");
+            assert!(begun.elapsed() <= rest * number + Duration::from_millis(1), "{:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_break_is_told_after_what_came_before_it() {
+        let pieces = VecDeque::from([Some(message("one")), Some(message("two"))]);
+        let broken = Failure::new(Reason::Broken, "reset".to_owned());
+        let mut events = Events::new(Box::new(Pieces(pieces, Some(broken))));
+        let batch = events.next().await.ok().flatten().unwrap_or_default();
+        assert_eq!(written(&batch), "onetwo");
+        for _ in 0..2 {
+            assert!(matches!(events.next().await, Err(Fault::Broken(problem)) if problem == "reset"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_waiting_loses_nothing() {
+        let pieces: VecDeque<_> = (0..50).map(|number| Some(message(&format!("{number} ")))).collect();
+        let mut events = Events::new(Box::new(Pieces(pieces, None)));
+        let mut all = String::new();
+        loop {
+            // Each time it is given up at the first chance.
+            match events.next().now_or_never() {
+                None => {}
+                Some(Ok(Some(batch))) => all.push_str(&written(&batch)),
+                Some(_) => break,
+            }
+        }
+        assert_eq!(all, (0..50).map(|number| format!("{number} ")).collect::<String>());
+    }
 }
