@@ -508,7 +508,6 @@ mod tests {
 
     fn message(text: &str) -> Bytes {
         envelope(format!(r#"{{"event":{{"data":{{"stdout":"{}"}}}}}}"#, base64(text.as_bytes())).as_bytes())
-            .into()
     }
 
     fn written(batch: &Batch) -> String {
