@@ -57,7 +57,8 @@ describe.each(GENERATIONS)('the official client $version', ({ generation, client
     const first = new Promise((resolve) => (seen = resolve))
     const streamed = sandbox.process.getSessionCommandLogs('one', cmdId, (text) => {
       out += text
-      if (out.includes('first\n')) seen()
+      // A frame of the line feed alone is kept by these clients until more comes: it might begin a mark.
+      if (out.includes('first')) seen()
     }, (text) => (err += text))
     await first
     await sandbox.process.createSession('two')
