@@ -20,7 +20,10 @@ const root = path.join(__dirname, '..')
 const PARTS = {
   rust: [rust],
   jest: [
-    (more) => jest('jest', 'jest', more),
+    async (more) => {
+      await buildDoubles()
+      return jest('jest', 'jest', more)
+    },
     // Both majors evaluate packages in realms of their own, differently.
     (more) => jest('jest 29, realms', 'jest-29', ['__test__/realm', ...more]),
   ],
@@ -45,6 +48,11 @@ async function rust(more) {
   )
   const args = [...(nextest ? ['nextest', 'run', '--no-fail-fast'] : ['test', '--no-fail-fast']), '--workspace', ...more]
   return tally('rust', () => run('cargo', args, { cwd: root, keep: 'both' }), nextest ? nextestCounts : cargoCounts)
+}
+
+/** Builds the program of the doubles, so that no test's time goes into that. */
+async function buildDoubles() {
+  await run('cargo', ['build', '-p', 'vibekit-testkit', '--bin', 'cloud-double'], { cwd: root })
 }
 
 /** @param {string} output @returns {[number, number]} */
@@ -84,6 +92,7 @@ async function faults(more) {
  * @returns {Promise<Tally[]>}
  */
 async function providers(more) {
+  await buildDoubles()
   const engine = await startEngine()
   try {
     const env = { VIBEKIT_TEST_PROVIDERS: '1', VIBEKIT_TEST_ENGINE: engine.address }
