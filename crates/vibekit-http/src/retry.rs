@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -146,40 +147,85 @@ impl Past {
     }
 }
 
+/// An answer, whole or still coming.
+trait Head {
+    fn status(&self) -> StatusCode;
+    fn headers(&mut self) -> &mut HeaderMap;
+}
+
+impl Head for Streaming {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn headers(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+}
+
+impl Head for Response {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn headers(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+}
+
+/// The attempts of one request.
+#[derive(Default)]
+struct Attempts {
+    made: u32,
+    past: Past,
+}
+
+impl Attempts {
+    /// What came of the next attempt: the pause before another, or what the caller gets.
+    fn judge<T: Transport, A: Head>(
+        &mut self,
+        retry: &Retry<T>,
+        repeatable: bool,
+        mut outcome: Result<A, Failure>,
+    ) -> ControlFlow<Result<A, Failure>, Duration> {
+        self.made += 1;
+        let seen = match &mut outcome {
+            Ok(answer) => Ok((answer.status(), &*answer.headers())),
+            Err(failure) => Err(&*failure),
+        };
+        if let Some(pause) = retry.again(self.made + 1, repeatable, seen) {
+            self.past.add(seen);
+            return ControlFlow::Continue(pause);
+        }
+        if let Ok(answer) = &mut outcome {
+            self.past.tell(answer.headers());
+        }
+        ControlFlow::Break(outcome.map_err(|failure| self.past.weaken(failure)))
+    }
+}
+
 #[async_trait]
 impl<T: Transport> Transport for Retry<T> {
     async fn send(&self, request: Request) -> Result<Streaming, Failure> {
-        let (mut next, mut past) = (2, Past::default());
+        let mut attempts = Attempts::default();
         loop {
-            let mut outcome = self.inner.send(request.clone()).await;
-            let seen = outcome.as_ref().map(|answer| (answer.status, &answer.headers));
-            let Some(pause) = self.again(next, request.repeatable, seen) else {
-                if let Ok(answer) = &mut outcome {
-                    past.tell(&mut answer.headers);
-                }
-                return outcome.map_err(|failure| past.weaken(failure));
-            };
-            past.add(seen);
-            tokio::time::sleep(pause).await;
-            next += 1;
+            let outcome = self.inner.send(request.clone()).await;
+            match attempts.judge(self, request.repeatable, outcome) {
+                ControlFlow::Break(outcome) => return outcome,
+                ControlFlow::Continue(pause) => tokio::time::sleep(pause).await,
+            }
         }
     }
 
     /// An answer that breaks off in its body is repeated like one that does before.
     async fn fetch(&self, request: Request) -> Result<Response, Failure> {
-        let (mut next, mut past) = (2, Past::default());
+        let mut attempts = Attempts::default();
         loop {
-            let mut outcome = self.inner.fetch(request.clone()).await;
-            let seen = outcome.as_ref().map(|answer| (answer.status, &answer.headers));
-            let Some(pause) = self.again(next, request.repeatable, seen) else {
-                if let Ok(answer) = &mut outcome {
-                    past.tell(&mut answer.headers);
-                }
-                return outcome.map_err(|failure| past.weaken(failure));
-            };
-            past.add(seen);
-            tokio::time::sleep(pause).await;
-            next += 1;
+            let outcome = self.inner.fetch(request.clone()).await;
+            match attempts.judge(self, request.repeatable, outcome) {
+                ControlFlow::Break(outcome) => return outcome,
+                ControlFlow::Continue(pause) => tokio::time::sleep(pause).await,
+            }
         }
     }
 }

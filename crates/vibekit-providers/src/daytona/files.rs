@@ -1,7 +1,5 @@
 //! A sandbox's files, through its server.
 
-use std::borrow::Cow;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use vibekit_http::{Response, StatusCode};
@@ -9,40 +7,26 @@ use vibekit_sandbox::{Code, Entry, Error, Files, Result};
 
 use super::sandbox::{DaytonaSandbox, SHORT};
 use super::toolbox::says;
-use crate::remote::WORKING_DIRECTORY;
+use crate::remote::{check_path, full_path, places};
 
 impl DaytonaSandbox {
     /// A path as the sandbox's server takes it.
     async fn path(&self, path: &str) -> Result<String> {
-        if path.contains('\0') {
-            return Err(Error::invalid("path", "holds a NUL character", "No file is called so."));
-        }
+        check_path(path)?;
         self.inner.check()?;
-        let under = |base: &str, rest: &str| format!("{}/{rest}", base.trim_end_matches('/'));
-        if let Some(rest) = path.strip_prefix("$HOME/").or_else(|| path.strip_prefix("~/")) {
-            return Ok(under(&self.places().await?.0, rest));
-        }
-        if path.starts_with('/') {
-            return Ok(path.to_owned());
-        }
-        Ok(under(&self.places().await?.1, path))
+        full_path(path, &self.directory, self.told()).await
     }
 
-    /// Home and working directory.
-    async fn places(&self) -> Result<(Cow<'_, str>, Cow<'_, str>)> {
+    /// What [`places`] prints.
+    async fn told(&self) -> Result<&str> {
         let told = self
             .home
             .get_or_try_init(|| async {
-                let script = format!("echo \"$HOME\"; echo \"${{{WORKING_DIRECTORY}:-}}\"");
-                let (_, said) = self.inner.toolbox.one_shot(&["sh", "-c", &script], SHORT, true).await?;
+                let (_, said) = self.inner.toolbox.one_shot(&["sh", "-c", &places()], SHORT, true).await?;
                 Ok::<_, Error>(said)
             })
             .await?;
-        let mut lines = told.lines();
-        let home = lines.next().filter(|home| home.starts_with('/')).unwrap_or("/root");
-        let directory =
-            lines.next().filter(|directory| directory.starts_with('/')).unwrap_or(&self.directory);
-        Ok((home.into(), directory.into()))
+        Ok(told)
     }
 
     async fn refused(&self, doing: &str, path: &str, answer: &Response) -> Error {

@@ -1,7 +1,6 @@
 //! A sandbox's files, through commands of ours: the service has no other way to them. Contents travel as Base64, because
 //! its messages hold text.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +11,7 @@ use vibekit_core::text::quote;
 use vibekit_sandbox::{Code, Entry, Error, Files, Result};
 
 use super::sandbox::{NorthflankSandbox, SHORT};
-use crate::remote::WORKING_DIRECTORY;
+use crate::remote::{check_path, full_path, places};
 
 /// For a whole file.
 const TRANSFER: Duration = Duration::from_secs(1800);
@@ -27,35 +26,21 @@ done"#;
 
 impl NorthflankSandbox {
     async fn path(&self, path: &str) -> Result<String> {
-        if path.contains('\0') {
-            return Err(Error::invalid("path", "holds a NUL character", "No file is called so."));
-        }
+        check_path(path)?;
         self.inner.check()?;
-        let under = |base: &str, rest: &str| format!("{}/{rest}", base.trim_end_matches('/'));
-        if let Some(rest) = path.strip_prefix("$HOME/").or_else(|| path.strip_prefix("~/")) {
-            return Ok(under(&self.places().await?.0, rest));
-        }
-        if path.starts_with('/') {
-            return Ok(path.to_owned());
-        }
-        Ok(under(&self.places().await?.1, path))
+        full_path(path, &self.directory, self.told()).await
     }
 
-    /// Home and working directory.
-    async fn places(&self) -> Result<(Cow<'_, str>, Cow<'_, str>)> {
+    /// What [`places`] prints.
+    async fn told(&self) -> Result<&str> {
         let told = self
             .places
             .get_or_try_init(|| async {
-                let line = format!("echo \"$HOME\"; echo \"${{{WORKING_DIRECTORY}:-}}\"");
-                let (_, said) = self.inner.run(&line, "", SHORT).await?;
+                let (_, said) = self.inner.run(&places(), "", SHORT).await?;
                 Ok::<_, Error>(String::from_utf8_lossy(&said).into_owned())
             })
             .await?;
-        let mut lines = told.lines();
-        let home = lines.next().filter(|home| home.starts_with('/')).unwrap_or("/root");
-        let directory =
-            lines.next().filter(|directory| directory.starts_with('/')).unwrap_or(&self.directory);
-        Ok((home.into(), directory.into()))
+        Ok(told)
     }
 
     /// Writes a file of this full path.
